@@ -1,0 +1,52 @@
+"""From a task's name in a config to its classes: the file system is the registry.
+
+`vision.classification` is the package `penstock.models.vision.classification`; a name whose first
+part is no folder here is a package of the user's (`my_package.my_task`).
+"""
+
+import importlib
+import importlib.util
+from difflib import get_close_matches
+from pathlib import Path
+
+
+def known_tasks() -> list[str]:
+    """The names of the tasks in this distribution: every folder that has a `task.py`."""
+    here = Path(__file__).parent
+    return sorted(".".join(p.parent.relative_to(here).parts) for p in here.glob("*/*/task.py"))
+
+
+def task_package(name: str) -> str:
+    """The package of a task.
+
+    Raises:
+        ValueError: no such package; the message lists the nearest known names.
+    """
+    candidates = [f"penstock.models.{name}"] if name in known_tasks() else [name]
+    for package in candidates:
+        try:
+            if importlib.util.find_spec(f"{package}.config") is not None:
+                return package
+        except ModuleNotFoundError:
+            pass
+    known = known_tasks()
+    near = get_close_matches(name, known, n=3) or known
+    raise ValueError(
+        f"`task` names no known task and no importable package with a `config.py`. "
+        f"Received: {name!r}. Known tasks: {', '.join(near)}."
+    )
+
+
+def config_class(name: str):
+    """The task's `Config` (pydantic, no TensorFlow)."""
+    return importlib.import_module(f"{task_package(name)}.config").Config
+
+
+def data_class(name: str):
+    """The task's `Data`: its preparation, without its networks."""
+    return importlib.import_module(f"{task_package(name)}.data").Data
+
+
+def task_class(name: str):
+    """The task's `Task`."""
+    return importlib.import_module(f"{task_package(name)}.task").Task

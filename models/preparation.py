@@ -1,0 +1,68 @@
+"""What a task does to an example before the model sees it; base class of each task's `data.Data`.
+
+Comes in: raw features with a batch axis (`penstock/pipelines/features.py`). Goes out: what the
+model takes. The same traced functions run in Beam (TransformedExamples), in tf.data and inside the
+exported SavedModel, so they are deterministic and use TensorFlow ops and Keras preprocessing
+layers only. Lookup tables and layers with resources come from `state` (`state.lookup(...)`,
+`state.layer(...)`), which the SavedModel tracks.
+"""
+
+from penstock.models.config import TaskConfig
+from penstock.pipelines.config import Config
+from penstock.pipelines.features import Features
+
+
+class Preparation:
+    """Features, analyzers and deterministic preprocessing of a task.
+
+    Args:
+        prepare: the `prepare` section of the task's config.
+    """
+
+    def __init__(self, prepare: Config):
+        self.prepare = prepare
+
+    def input_features(self, source: Features) -> Features:
+        """The features that a request carries: all that `prepare_inputs` reads.
+
+        Args:
+            source: what the source describes, by name.
+
+        Raises:
+            ValueError: the source lacks a feature or has it of another kind; the message says so.
+        """
+        raise NotImplementedError(f"{type(self).__module__}.Data must define `input_features`.")
+
+    def target_features(self, source: Features) -> Features:
+        """The further features that `prepare_targets` reads; requests do not carry them."""
+        raise NotImplementedError(f"{type(self).__module__}.Data must define `target_features`.")
+
+    def analyzers(self) -> dict:
+        """What a full pass over the training split must find out: name -> `Analyzer`."""
+        return {}
+
+    def prepare_inputs(self, features, state):
+        """Raw input features -> the model's inputs. Training and serving.
+
+        Args:
+            features: dict of raw tensors, batch axis first, exactly `input_features`.
+            state: `penstock.pipelines.state.State`.
+
+        Returns:
+            A tensor or a nested dict of tensors (ragged ones included), batch axis first.
+        """
+        raise NotImplementedError(f"{type(self).__module__}.Data must define `prepare_inputs`.")
+
+    def prepare_targets(self, features, state):
+        """Raw features -> `(targets, sample_weight)`. Training and evaluation only.
+
+        Args:
+            features: dict of raw tensors, input and target features.
+
+        Returns:
+            targets: tensor or nested dict; sample_weight: float32 [batch], or None for all ones.
+        """
+        raise NotImplementedError(f"{type(self).__module__}.Data must define `prepare_targets`.")
+
+
+__all__ = ["Preparation", "TaskConfig"]

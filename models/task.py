@@ -1,0 +1,98 @@
+"""The contract of a task: everything that `tfx/` knows about an application.
+
+A task's `task.py` defines `class Task(penstock.models.task.Task, Data)`, where `Data` is its own
+preparation from `data.py`. The pipeline never asks what kind of task it has.
+"""
+
+from typing import ClassVar
+
+from penstock.models.config import TaskConfig
+from penstock.models.preparation import Preparation
+
+
+class Task(Preparation):
+    """Joins preparation, network, loss, metrics, evaluation and serving of one application.
+
+    Args:
+        config: the task's sections of the resolved config.
+    """
+
+    def __init__(self, config: TaskConfig):
+        super().__init__(config.prepare)
+        self.config = config
+
+    # Training -------------------------------------------------------------------------------
+
+    def training_inputs(self, inputs, targets, state):
+        """What the model is fed in training; identity unless targets feed it (teacher forcing)."""
+        del targets, state
+        return inputs
+
+    def augment(self, inputs, targets, seed, state):
+        """Random change of one training batch, in tf.data, before `training_inputs`.
+
+        Args:
+            inputs, targets: as prepared, batch axis first.
+            seed: int32 [2]; equal seeds must give equal results (stateless random ops only).
+            state: as everywhere (mixing needs the number of classes, masking the vocabulary).
+
+        Returns:
+            `(inputs, targets)`.
+        """
+        del seed, state
+        return inputs, targets
+
+    def build(self, state):
+        """The Keras model: inputs -> outputs. `keras.ops` only, so that it runs on any backend."""
+        raise NotImplementedError(f"{type(self).__module__}.Task must define `build`.")
+
+    def compile(self, model, optimizer, **options):
+        """Calls `model.compile` with the task's loss and metrics; `options` go along unchanged."""
+        raise NotImplementedError(f"{type(self).__module__}.Task must define `compile`.")
+
+    # Serving and evaluation -----------------------------------------------------------------
+
+    def decode(self, model, inputs, state):
+        """The answer that a person or a caller reads: dict of tensors, batch axis first.
+
+        Traced into the SavedModel: TensorFlow ops are allowed (a decoding loop, CTC). Calls
+        `model(inputs, training=False)` as often as it must.
+        """
+        raise NotImplementedError(f"{type(self).__module__}.Task must define `decode`.")
+
+    def serve(self, model, state):
+        """Further signatures: name -> function of raw features; `serving_default` is given."""
+        del model, state
+        return {}
+
+    def evaluate_batch(self, decoded, targets, features, state):
+        """What is known of each example of a batch, as columns: name -> array [batch].
+
+        The Evaluator adds the column `key` and the raw scalar features, for slicing; it joins the
+        batches with `numpy.concatenate`, and takes slices and resamples by indexing.
+
+        Args:
+            decoded: what the SavedModel answered, dict of numpy arrays (strings as bytes).
+            targets: as `prepare_targets` made them, numpy arrays in the same nesting.
+            features: the raw features, dict of numpy arrays.
+        """
+        raise NotImplementedError(f"{type(self).__module__}.Task must define `evaluate_batch`.")
+
+    summary_columns: ClassVar[tuple[str, ...] | None] = None
+    """The columns that `summarise` reads (None: all): resampling indexes no others."""
+
+    proportions: ClassVar[tuple[str, ...]] = ()
+    """Metrics that are a share of the examples; their interval is Wilson's, not resampled."""
+
+    def summarise(self, columns, state):
+        """Columns -> metrics, `{name: float}`; called for the whole set, each slice, each resample.
+
+        Vectorised: a thousand resamples are usual. A metric that these rows do not define (the
+        precision of a class that they lack) is left out; values are finite.
+        """
+        raise NotImplementedError(f"{type(self).__module__}.Task must define `summarise`.")
+
+    def details(self, columns, state):
+        """Anything else worth keeping of an evaluation, as JSON (a confusion matrix)."""
+        del columns, state
+        return {}

@@ -1,0 +1,1 @@
+"""Tasks on vision; a folder each."""

@@ -1,0 +1,227 @@
+"""Source -> checked, split, shuffled examples on disk (one Beam pipeline).
+
+read -> (expand) -> check each record -> split by the hash of its key -> sorted runs on disk ->
+shards. Within a shard records are in the order of a hash of their key, so classes are mixed and the
+order does not depend on the order of reading. Records go through Beam one by one only within one
+fused stage; what is shuffled between stages are the names of the runs. Bad records come out as a
+list (for the quarantine).
+"""
+
+import importlib
+import json
+import shutil
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import apache_beam as beam
+from apache_beam.transforms.window import GlobalWindows
+
+from penstock.pipelines import examples
+from penstock.pipelines.beam_runner import new_pipeline
+from penstock.pipelines.example_codec import check_features, fault_of, serialise, tfds_features
+from penstock.pipelines.features import Features
+from penstock.pipelines.sorted_runs import RunWriter, read_range
+from penstock.pipelines.sources.source import BadRecord, Record, Source
+from penstock.pipelines.splits import Splitter, check_split_names, key_hashes
+from penstock.pipelines.tfrecord import write_records
+
+SHARD_BYTES = 150 * 2**20
+
+
+@dataclass(frozen=True)
+class Generated:
+    """What came out: examples of each split, and the records that could not be used."""
+
+    splits: dict[str, int]
+    bad: list[BadRecord]
+
+
+def generate(
+    source: Source,
+    splitter: Splitter,
+    directory,
+    scratch,
+    *,
+    shards: int | None = None,
+    expand: str | None = None,
+) -> Generated:
+    """Writes an Examples directory.
+
+    Args:
+        source: what to read.
+        splitter: decides the split of each record.
+        directory: an empty directory for the examples.
+        scratch: a directory for intermediate files; it is cleared.
+        shards: files of each split; None makes them about 150 MB each.
+        expand: name of a module with `expand(record) -> list[Record]`, None for one to one.
+
+    Returns:
+        Counts and bad records.
+
+    Raises:
+        ValueError: the description of the features or a split's name cannot be stored.
+    """
+    features = source.features()
+    check_features(features)
+    runs = Path(scratch) / "runs"
+    shutil.rmtree(runs, ignore_errors=True)
+    runs.mkdir(parents=True)
+    with new_pipeline() as pipeline:
+        records = source.read(pipeline)
+        if expand:
+            records |= "Expand" >> beam.ParDo(Expand(expand))
+        (
+            records
+            | "CheckAndSort" >> beam.ParDo(WriteRuns(features, splitter, str(runs)))
+            | "AllRuns" >> beam.combiners.ToList()
+            | "PlanShards" >> beam.FlatMap(plan_shards, shards=shards)
+            | "WriteShards" >> beam.Map(write_shard, str(runs), str(directory))
+            | "AllShards" >> beam.combiners.ToList()
+            | "SaveResult" >> beam.Map(save_result, str(runs))
+        )
+    written = json.loads((runs / "result.json").read_text())
+    bad = [BadRecord(**record) for shard in written for record in shard["bad"]]
+    for path in runs.glob("*.bad"):
+        bad += [BadRecord(**json.loads(line)) for line in path.read_text().splitlines()]
+    splits = _finish(directory, features, splitter, written)
+    shutil.rmtree(runs)
+    return Generated(splits, bad)
+
+
+class Expand(beam.DoFn):
+    """One record to several, by the user's function; a record that it fails on is a bad one."""
+
+    def __init__(self, module: str):
+        self._module = module
+
+    def setup(self):
+        self._expand = importlib.import_module(self._module).expand
+
+    def process(self, record):
+        if isinstance(record, BadRecord):
+            yield record
+            return
+        try:
+            yield from self._expand(record)
+        except Exception as error:
+            reason = f"`expand` failed: {type(error).__name__}: {error}"
+            yield BadRecord(record.file, record.index, reason, record.key)
+
+
+class WriteRuns(beam.DoFn):
+    """Checks and serialises records and writes them as sorted runs; gives out what it wrote."""
+
+    def __init__(self, features: Features, splitter: Splitter, directory: str):
+        self._features = features
+        self._splitter = splitter
+        self._directory = directory
+
+    def start_bundle(self):
+        self._writer = RunWriter(self._directory)
+        self._bad = []
+
+    def process(self, record: Record | BadRecord):
+        if isinstance(record, BadRecord):
+            self._bad.append(record)
+            return
+        fault = fault_of(record.key, record.values, self._features)
+        if fault:
+            self._bad.append(BadRecord(record.file, record.index, fault, str(record.key)))
+            return
+        split_hash, order_hash = key_hashes(record.key)
+        split = self._splitter.split_of(split_hash, record.split)
+        data = serialise(record.key, record.values, self._features)
+        self._writer.add(split, order_hash, record, data)
+
+    def finish_bundle(self):
+        self._writer.flush()
+        runs = self._writer.runs
+        if self._bad:
+            name = RunWriter.unique_name()
+            lines = "".join(json.dumps(asdict(record)) + "\n" for record in self._bad)
+            (Path(self._directory) / f"{name}.bad").write_text(lines)
+            runs = [*runs, {"name": name, "splits": {}}]
+        for run in runs:
+            yield GlobalWindows.windowed_value(run)
+
+
+def plan_shards(runs: list[dict], shards: int | None):
+    """All runs -> one task for each shard: {split, index, count, runs}."""
+    splits: dict[str, dict] = {}
+    for run in sorted(runs, key=lambda run: run["name"]):
+        for split, totals in run["splits"].items():
+            entry = splits.setdefault(split, {"bytes": 0, "runs": []})
+            entry["bytes"] += totals["bytes"]
+            entry["runs"].append(run["name"])
+    check_split_names(splits)
+    for split, entry in sorted(splits.items()):
+        count = shards or max(1, round(entry["bytes"] / SHARD_BYTES))
+        for index in range(count):
+            yield {"split": split, "index": index, "count": count, "runs": entry["runs"]}
+
+
+def write_shard(task: dict, runs: str, directory: str) -> dict:
+    """Writes one shard; of several records with the same key the first in byte order stays."""
+    split, index, count = task["split"], task["index"], task["count"]
+    low, high = 2**64 * index // count, 2**64 * (index + 1) // count
+    entries = [e for name in task["runs"] for e in read_range(runs, name, split, low, high)]
+    entries.sort(key=lambda e: (e.order_hash, e.key, e.data, e.file, e.index))
+    kept, bad, previous = [], [], None
+    for entry in entries:
+        if entry.key == previous:
+            reason = "Another record has the same key."
+            bad.append(asdict(BadRecord(entry.file, entry.index, reason, entry.key)))
+        else:
+            kept.append(entry.data)
+        previous = entry.key
+    path = Path(directory) / examples.shard_name(split, index, count)
+    examples_written, size = write_records(path, kept)
+    return {**task, "runs": None, "examples": examples_written, "bytes": size, "bad": bad}
+
+
+def save_result(written: list[dict], runs: str) -> None:
+    """Leaves the facts about the shards where `generate` finds them."""
+    (Path(runs) / "result.json").write_text(json.dumps(written))
+
+
+def _finish(directory, features, splitter, written):
+    """Writes `penstock.json` and TFDS's metadata; returns the examples of each split."""
+    lengths, sizes = {}, {}
+    for shard in sorted(written, key=lambda shard: (shard["split"], shard["index"])):
+        lengths.setdefault(shard["split"], []).append(shard["examples"])
+        sizes[shard["split"]] = sizes.get(shard["split"], 0) + shard["bytes"]
+    order = [*splitter.names, *sorted(set(lengths) - set(splitter.names))]
+    splits = {split: sum(lengths.get(split, [])) for split in order}
+    shards = {split: len(lengths.get(split, [])) for split in order}
+    examples.write_description(directory, features, splits, shards)
+    if lengths:
+        _write_tfds_metadata(directory, features, lengths, sizes)
+    return splits
+
+
+def _write_tfds_metadata(directory, features, lengths, sizes):
+    import tensorflow_datasets as tfds
+
+    def template(split=None):
+        return tfds.core.ShardedFileTemplate(
+            data_dir=directory,
+            dataset_name=examples.DATASET,
+            split=split,
+            filetype_suffix="tfrecord",
+        )
+
+    tfds.folder_dataset.write_metadata(
+        data_dir=str(directory),
+        features=tfds_features(features),
+        split_infos=[
+            tfds.core.SplitInfo(
+                name=split,
+                shard_lengths=lengths[split],
+                num_bytes=sizes[split],
+                filename_template=template(split),
+            )
+            for split in lengths
+        ],
+        filename_template=template(),
+        check_data=False,
+    )

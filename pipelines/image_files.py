@@ -1,0 +1,121 @@
+"""Encoded images without TensorFlow: encode, check, normalise, measure (Pillow).
+
+What is stored must look the same to TensorFlow's `decode_image` in the serving graph as it does to
+Pillow here. For 8-bit grey, grey with alpha, RGB and RGBA PNG and for grey and RGB JPEG it does, so
+those bytes stay as they are. Everything else (palette, 1-bit and 16-bit PNG, CMYK JPEG, EXIF
+rotation, other formats) is decoded, brought to 8-bit grey or RGB and stored as PNG, without loss.
+Of an animation the first frame is taken.
+"""
+
+import io
+import warnings
+
+import numpy as np
+from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
+
+KEPT_MODES = {"PNG": ("L", "LA", "RGB", "RGBA"), "JPEG": ("L", "RGB")}
+
+_PNG_END = b"IEND\xaeB`\x82"
+
+
+class ImageFault(ValueError):
+    """The bytes are no usable image; the message is the reason, a sentence."""
+
+
+def encode_png(pixels: np.ndarray) -> bytes:
+    """uint8 [height, width] or [height, width, 3] -> PNG."""
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def open_image(data: bytes) -> Image.Image:
+    """Decodes an image fully.
+
+    Raises:
+        ImageFault: empty, not an image, cut off or damaged, or larger than Pillow's limit
+            (`Image.MAX_IMAGE_PIXELS`: a small file can claim a huge picture).
+    """
+    if not data:
+        raise ImageFault("The file is empty.")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            image = Image.open(io.BytesIO(data))
+            image.load()
+    except UnidentifiedImageError:
+        raise ImageFault("It is no image of a known format.") from None
+    except (Image.DecompressionBombWarning, Image.DecompressionBombError):
+        limit = Image.MAX_IMAGE_PIXELS
+        raise ImageFault(f"The image has more than {limit} pixels.") from None
+    except Exception as error:
+        # Pillow's decoders raise many types (OSError, SyntaxError, struct.error, ...).
+        text = " ".join(str(error).split())
+        raise ImageFault(f"The image is damaged: {text or type(error).__name__}.") from None
+    return image
+
+
+def normalise(data: bytes) -> bytes:
+    """Encoded image -> PNG or JPEG bytes that TensorFlow decodes to the same picture.
+
+    Raises:
+        ImageFault: see `open_image`.
+    """
+    image = open_image(data)
+    rotated = image.getexif().get(ExifTags.Base.Orientation, 1) != 1
+    if not rotated and not _needs_conversion(image, data):
+        return data if image.format == "JPEG" else _verified(data)
+    image = ImageOps.exif_transpose(image)
+    if image.mode.startswith(("I", "F")):
+        pixels = _to_8_bit(image)
+    else:
+        grey = image.mode in ("1", "L", "LA")
+        pixels = np.asarray(image.convert("L" if grey else "RGB"))
+    return encode_png(pixels)
+
+
+def _verified(data):
+    """PNG whose checksums and end are right: Pillow forgives a wrong end, TensorFlow does not."""
+    try:
+        if _PNG_END not in data:
+            raise ValueError("it is cut off")
+        Image.open(io.BytesIO(data)).verify()
+    except Exception as error:
+        text = " ".join(str(error).split())
+        raise ImageFault(f"The image is damaged: {text or type(error).__name__}.") from None
+    return data
+
+
+def _needs_conversion(image, data):
+    if image.format == "JPEG" and not data.rstrip(b"\0").endswith(b"\xff\xd9"):
+        # All pixels are there, but without the end marker TensorFlow may refuse them.
+        return True
+    if image.mode not in KEPT_MODES.get(image.format, ()) or getattr(image, "n_frames", 1) > 1:
+        return True
+    # Pillow opens 16-bit RGB PNGs as 8-bit RGB; byte 24 of a PNG is its bit depth.
+    return image.format == "PNG" and data[24] != 8
+
+
+def _to_8_bit(image):
+    """The upper byte of 16-bit grey, as libpng strips it; other ranges are clipped to 0..255."""
+    pixels = np.asarray(image)
+    if image.mode.startswith("I;16") or image.format == "PNG":
+        return (pixels.astype(np.uint32) >> 8).astype(np.uint8)
+    return np.clip(pixels, 0, 255).astype(np.uint8)
+
+
+def measure(data: bytes) -> dict[str, float]:
+    """Height and width in pixels, channels, and mean and contrast of the pixels in 0..1.
+
+    `brightness` is the mean of all pixels and channels over 255, `contrast` their standard
+    deviation over 255 (alpha left out).
+    """
+    image = open_image(data)
+    pixels = np.asarray(image if image.mode in ("L", "RGB") else image.convert("RGB"))
+    return {
+        "height": image.height,
+        "width": image.width,
+        "channels": len(image.getbands()),
+        "brightness": float(pixels.mean()) / 255.0,
+        "contrast": float(pixels.std()) / 255.0,
+    }

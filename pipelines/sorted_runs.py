@@ -1,0 +1,95 @@
+"""Sorting more records than memory holds: runs on disk, each sorted, merged range by range.
+
+ExampleGen writes what it has read as *runs* of some 64 MB, each sorted by (split, hash of the key),
+with an index of the hashes. A shard is a range of hashes: it takes its slice out of every run, so
+that only one shard's records are in memory at a time, and nothing goes through Beam's own shuffle,
+which the in-process runner keeps in memory.
+"""
+
+import json
+import struct
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from penstock.pipelines.sources.source import Record
+
+RUN_BYTES = 64 * 2**20
+_LENGTH = struct.Struct("<I")
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One record on its way into a shard: its place in the order, its origin, its bytes."""
+
+    order_hash: int
+    key: str
+    file: str
+    index: int
+    data: bytes
+
+
+class RunWriter:
+    """Collects records and writes them as runs into `directory`.
+
+    File names are unique, so that a bundle that is tried again never reads another try's files.
+    """
+
+    def __init__(self, directory):
+        self._directory = Path(directory)
+        self._entries = []
+        self._bytes = 0
+        self.runs = []
+        """Of each run written: {"name", "splits": {split: {"examples", "bytes"}}}."""
+
+    @staticmethod
+    def unique_name() -> str:
+        """A file name that no other try uses."""
+        return uuid.uuid4().hex
+
+    def add(self, split: str, order_hash: int, record: Record, data: bytes) -> None:
+        """Adds one record; writes a run when enough have come together."""
+        header = json.dumps([record.key, record.file, record.index]).encode()
+        self._entries.append((split, order_hash, header, data))
+        self._bytes += len(header) + len(data)
+        if self._bytes >= RUN_BYTES:
+            self.flush()
+
+    def flush(self) -> None:
+        """Writes what has been collected."""
+        if not self._entries:
+            return
+        name = self.unique_name()
+        self._entries.sort(key=lambda entry: entry[:2])
+        splits, index, offset = {}, {}, 0
+        with open(self._directory / f"{name}.run", "wb") as file:
+            for split, order_hash, header, data in self._entries:
+                totals = splits.setdefault(split, {"examples": 0, "bytes": 0})
+                totals["examples"] += 1
+                totals["bytes"] += len(data)
+                index.setdefault(split, []).append((order_hash, offset))
+                file.write(_LENGTH.pack(len(header)) + _LENGTH.pack(len(data)) + header + data)
+                offset += 2 * _LENGTH.size + len(header) + len(data)
+        for split, pairs in index.items():
+            np.save(self._directory / f"{name}.{split}.npy", np.array(pairs, np.uint64))
+        self.runs.append({"name": name, "splits": splits})
+        self._entries, self._bytes = [], 0
+
+
+def read_range(directory, name: str, split: str, low: int, high: int) -> Iterator[Entry]:
+    """The entries of a run and split whose hash lies in [low, high), in order."""
+    pairs = np.load(Path(directory) / f"{name}.{split}.npy")
+    # Inclusive bounds, because 2**64 does not fit into a uint64.
+    first = np.searchsorted(pairs[:, 0], np.uint64(low), "left")
+    last = np.searchsorted(pairs[:, 0], np.uint64(high - 1), "right")
+    if first == last:
+        return
+    with open(Path(directory) / f"{name}.run", "rb") as file:
+        file.seek(int(pairs[first, 1]))
+        for order_hash in pairs[first:last, 0].tolist():
+            header_bytes, data_bytes = struct.unpack("<II", file.read(2 * _LENGTH.size))
+            key, path, index = json.loads(file.read(header_bytes))
+            yield Entry(order_hash, key, path, index, file.read(data_bytes))

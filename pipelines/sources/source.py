@@ -1,0 +1,65 @@
+"""The contract of a data source.
+
+A source is one class called `Source` in a module of its own: `penstock.pipelines.sources.<type>`,
+or a module of the user's, named in the config (`source: {type: my_package.my_source}`). Importing
+the module must not import TensorFlow or Beam; `read` may.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+from penstock.pipelines.config import Config
+from penstock.pipelines.features import Features
+
+
+@dataclass(frozen=True)
+class Record:
+    """One good record. `key` is stable and unique; `split` is the source's own, or None.
+
+    `values` maps each feature name to its raw form (see `features.py`), as bytes, str, int, float
+    or numpy array, without a batch axis.
+    """
+
+    key: str
+    values: dict[str, object]
+    split: str | None = None
+    file: str = ""
+    index: int = 0
+
+
+@dataclass(frozen=True)
+class BadRecord:
+    """One record that cannot be used: where it stands and why, in one sentence."""
+
+    file: str
+    index: int
+    reason: str
+    key: str = ""
+
+
+class Source(Config):
+    """Base of all sources: its fields are the source's section of the config."""
+
+    type: str
+
+    needs_tensorflow: ClassVar[bool] = False
+    """Whether `read` runs TensorFlow; decides in which kind of worker ExampleGen runs."""
+    libraries: ClassVar[tuple[str, ...]] = ()
+    """Distributions whose version changes what is read (part of ExampleGen's cache key)."""
+
+    def check(self) -> list[str]:
+        """Faults that can be seen without reading data (a missing path), one sentence each."""
+        return []
+
+    def files(self) -> list[Path]:
+        """Every file that `read` reads; their content is part of ExampleGen's cache key."""
+        raise NotImplementedError(f"{type(self).__module__}.Source must define `files`.")
+
+    def features(self) -> Features:
+        """Describes an example. May list folders or read headers, not the data."""
+        raise NotImplementedError(f"{type(self).__module__}.Source must define `features`.")
+
+    def read(self, pipeline):
+        """Reads everything: a `beam.Pipeline` -> a PCollection of `Record | BadRecord`."""
+        raise NotImplementedError(f"{type(self).__module__}.Source must define `read`.")

@@ -1,0 +1,163 @@
+"""Examples -> TransformState and TransformedExamples: analyzers, then one preparation in batches.
+
+Comes in: an Examples directory and a preparation, an object with `input_features`,
+`target_features`, `analyzers`, `prepare_inputs` and `prepare_targets` (the base class of these is
+the task's business; this module knows only the methods). Goes out: see `state.py` and
+`tensor_spec.py`. All batches go through one traced function with the request signature, the same
+that tf.data and the SavedModel trace; keys travel with them. Each shard of the examples becomes one
+shard of the transformed examples, so order is kept and nothing is shuffled.
+"""
+
+import json
+from pathlib import Path
+
+import apache_beam as beam
+
+from penstock.pipelines import examples
+from penstock.pipelines.analyze import analyze
+from penstock.pipelines.beam_runner import new_pipeline
+from penstock.pipelines.features import Features
+from penstock.pipelines.raw_shards import raw_batches
+from penstock.pipelines.state import State
+from penstock.pipelines.tensor_spec import (
+    Tensor,
+    flatten,
+    from_type_specs,
+    shard_path,
+    write_spec,
+)
+from penstock.pipelines.tfrecord import write_records
+
+
+def transform(
+    examples_directory, preparation, state_directory, directory, scratch, train_split: str
+) -> dict[str, int]:
+    """Writes both directories.
+
+    Args:
+        examples_directory: an Examples directory.
+        preparation: see above; it goes to the workers pickled.
+        state_directory, directory, scratch: empty directories.
+        train_split: the split that the analyzers see.
+
+    Returns:
+        Number of examples of each split.
+    """
+    described = examples.features(examples_directory)
+    read = read_features(preparation, described)
+    shards = [str(path) for path in examples.shard_paths(examples_directory, train_split)]
+    analyze(shards, preparation, described, read, state_directory)
+    splits = list(examples.splits(examples_directory))
+    tasks = []
+    for split in splits:
+        paths = examples.shard_paths(examples_directory, split)
+        tasks += [(split, i, len(paths), str(path)) for i, path in enumerate(paths)]
+    result = Path(scratch) / "shards.json"
+    worker = PrepareShard(preparation, str(state_directory), str(directory))
+    with new_pipeline() as pipeline:
+        (
+            pipeline
+            | "Shards" >> beam.Create(tasks, reshuffle=len(tasks) > 1)
+            | "Prepare" >> beam.ParDo(worker)
+            | "Together" >> beam.combiners.ToList()
+            | "Save" >> beam.Map(_save, str(result))
+        )
+    return _finish(json.loads(result.read_text()), splits, directory)
+
+
+def _save(shards, path):
+    Path(path).write_text(json.dumps(shards))
+
+
+def _finish(shards, splits, directory):
+    """Writes `spec.json`; every shard says what its tensors are, and all say the same."""
+    examples_of = dict.fromkeys(splits, 0)
+    shards_of = dict.fromkeys(splits, 0)
+    for shard in shards:
+        examples_of[shard["split"]] += shard["examples"]
+        shards_of[shard["split"]] += 1
+    tensors = {name: Tensor.from_json(entry) for name, entry in shards[0]["element"].items()}
+    write_spec(directory, tensors, examples_of, shards_of)
+    return examples_of
+
+
+def read_features(preparation, described: Features) -> Features:
+    """All features that a preparation reads, inputs first."""
+    inputs = preparation.input_features(described)
+    return {**inputs, **preparation.target_features(described)}
+
+
+def prepare_function(preparation, state: State):
+    """The one traced function: dict of raw features with a batch axis -> flat prepared tensors.
+
+    Returns:
+        `tf.function` with the request signature of all features that the preparation reads, and
+        the flat `Tensor`s that it gives (without the key).
+    """
+    import tensorflow as tf
+
+    inputs = preparation.input_features(state.features)
+    signature = examples.request_signature(read_features(preparation, state.features))
+
+    @tf.function(input_signature=[signature])
+    def prepare(features):
+        given = {name: features[name] for name in inputs}
+        flat = flatten(preparation.prepare_inputs(given, state), "inputs")
+        targets, weight = preparation.prepare_targets(features, state)
+        flat.update(flatten(targets, "targets"))
+        if weight is not None:
+            flat["sample_weight"] = weight
+        return {name: _long_splits(tensor) for name, tensor in flat.items()}
+
+    outputs = prepare.get_concrete_function().structured_outputs
+    tensors = from_type_specs({n: tf.type_spec_from_value(t) for n, t in outputs.items()})
+    _check_weight(tensors)
+    return prepare, tensors
+
+
+def _long_splits(tensor):
+    import tensorflow as tf
+
+    if isinstance(tensor, tf.RaggedTensor):
+        return tensor.with_row_splits_dtype(tf.int64)
+    return tensor
+
+
+def _check_weight(tensors):
+    weight = tensors.get("sample_weight")
+    if weight is not None and (weight.dtype, weight.shape) != ("float32", ()):
+        raise ValueError(
+            "The sample weight that `prepare_targets` returns must be float32 [batch]. "
+            f"Received: {weight.dtype} with the shape {[None, *weight.shape]}. Cast or reshape it, "
+            "or return None for all ones."
+        )
+
+
+class PrepareShard(beam.DoFn):
+    """(split, index, count, path) of a shard of examples -> a shard of transformed examples."""
+
+    def __init__(self, preparation, state_directory: str, directory: str):
+        self._preparation = preparation
+        self._state_directory = state_directory
+        self._directory = directory
+
+    def setup(self):
+        state = State.load(self._state_directory)
+        self._features = read_features(self._preparation, state.features)
+        self._prepare, tensors = prepare_function(self._preparation, state)
+        self._tensors = {**tensors, "key": Tensor("string", ())}
+
+    def process(self, task):
+        split, index, count, path = task
+        written, _ = write_records(
+            shard_path(self._directory, split, index, count), self._records(path)
+        )
+        element = {name: tensor.to_json() for name, tensor in self._tensors.items()}
+        yield {"split": split, "examples": written, "element": element}
+
+    def _records(self, path):
+        # Imports TensorFlow, which only workers of this step have.
+        from penstock.pipelines.tensor_records import encode
+
+        for keys, batch in raw_batches(path, self._features):
+            yield from encode({**self._prepare(batch), "key": keys}, self._tensors)

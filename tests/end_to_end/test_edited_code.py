@@ -1,0 +1,66 @@
+"""Which steps run again after an edit of a task's code: a user's own task, copied from a shipped one."""
+
+import shutil
+
+import pytest
+
+
+@pytest.fixture(scope="module")
+def own_task(command_line, repository, digits_config):
+    """A user's package `my_digits` beside a config that names it, run once (one epoch)."""
+    penstock = command_line("own")
+    package = penstock.folder / "my_digits"
+    shutil.copytree(
+        repository / "models" / "vision" / "classification",
+        package,
+        ignore=shutil.ignore_patterns("__pycache__"),
+    )
+    for path in package.glob("*.py"):
+        text = path.read_text()
+        path.write_text(text.replace("penstock.models.vision.classification", "my_digits"))
+    penstock.arguments = (
+        digits_config,
+        "task=my_digits",
+        "train.epochs=1",
+        "evaluate.thresholds={}",
+    )
+    penstock("run", *penstock.arguments)
+    penstock.package = package
+    return penstock
+
+
+def _edit(path, before, after):
+    text = path.read_text()
+    assert text.count(before) >= 1
+    path.write_text(text.replace(before, after, 1))
+
+
+def test_a_comment_runs_nothing(own_task):
+    for name in ("data.py", "networks.py", "task.py", "config.py"):
+        path = own_task.package / name
+        path.write_text(f"# A comment.\n{path.read_text()}\n\n# Another.\n")
+    assert own_task.ran(*own_task.arguments) == []
+
+
+def test_networks_run_the_trainer_and_what_follows(own_task):
+    path = own_task.package / "networks.py"
+    path.write_text(path.read_text() + "\n\nADDED = 1\n")
+    ran = own_task.ran(*own_task.arguments)
+    # An equal model comes out, so that what follows the Trainer and the Evaluator is cached.
+    assert ran[0] == "Trainer"
+    assert not {"ExampleGen", "Transform"} & set(ran)
+    assert "code `my_digits.networks` changed" in own_task("why", "latest", "Trainer").stdout
+
+
+def test_prepare_inputs_runs_transform_onward_and_not_example_gen(own_task):
+    path = own_task.package / "data.py"
+    _edit(
+        path,
+        "def prepare_inputs(self, features, state):",
+        "def prepare_inputs(self, features, state, unused=0):",
+    )
+    ran = own_task.ran(*own_task.arguments)
+    assert ran[0] == "Transform"
+    assert "ExampleGen" not in ran
+    assert "StatisticsGen" not in ran
+    assert "code `my_digits.data` changed" in own_task("why", "latest", "Transform").stdout

@@ -1,0 +1,171 @@
+"""A small, generated data set and config for each task: what the conformance tests run on.
+
+A new task gets an entry in `CASES`; `test_conformance.py` then runs on it as it stands.
+"""
+
+import io
+import json
+import wave
+from collections import Counter
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import pytest
+from PIL import Image as PILImage
+
+from penstock.models.locate import config_class, task_class
+from penstock.pipelines.features import Audio, Features, Image, Label, Text
+from penstock.pipelines.state import State
+
+EXAMPLES = 12
+
+
+@dataclass(frozen=True)
+class Case:
+    """One task on generated data.
+
+    Attributes:
+        name: the task's.
+        config: the task's sections, as in a YAML file.
+        source: what a source would describe.
+        results: what the analyzers would find.
+        raw: every raw feature, [EXAMPLES].
+        augments: whether `config` switches augmentation on.
+    """
+
+    name: str
+    config: dict
+    source: Features
+    results: dict
+    raw: dict
+    augments: bool = False
+
+    @cached_property
+    def task(self):
+        config = config_class(self.name).model_validate_json(json.dumps(self.config))
+        return task_class(self.name)(config)
+
+    @cached_property
+    def state(self):
+        return State(self.source, self.results)
+
+    @property
+    def requests(self) -> dict:
+        """The raw features that a request carries."""
+        names = self.task.input_features(self.source)
+        return {name: self.raw[name] for name in names}
+
+    def prepared(self):
+        """(inputs, targets, sample_weight) of all examples."""
+        inputs = self.task.prepare_inputs(self.requests, self.state)
+        return inputs, *self.task.prepare_targets(self.raw, self.state)
+
+    def training_batch(self, examples: int):
+        """(inputs, targets) as `fit` gets them, without augmentation."""
+        import keras
+
+        inputs, targets, _ = self.prepared()
+        fed = self.task.training_inputs(inputs, targets, self.state)
+        return keras.tree.map_structure(lambda x: x[:examples], (fed, targets))
+
+
+def _classification() -> Case:
+    """Grey 8x8 images, PNG and JPEG by turns: class 0 is dark, 1 bright above, 2 bright left."""
+    generator = np.random.default_rng(0)
+    label = np.arange(EXAMPLES) % 3
+    pixels = generator.integers(0, 60, (EXAMPLES, 8, 8), dtype=np.uint8)
+    pixels[label == 1, :4] += 180
+    pixels[label == 2, :, :4] += 180
+    return Case(
+        name="vision.classification",
+        config={
+            "prepare": {"height": 8, "width": 8, "class_weights": "balanced"},
+            "model": {
+                "type": "cnn",
+                "filters": [8],
+                "dense_units": [16],
+                "dropout": 0.1,
+                "batch_normalization": True,
+                "l2": 1e-4,
+            },
+            "augment": {"shift": 0.2, "flip": "both", "mix_up": {}},
+            "loss": {"label_smoothing": 0.05},
+            "metrics": {"top_k": 2},
+        },
+        source={"image": Image(channels=1), "label": Label(names=("dark", "above", "left"))},
+        results={"label_counts": {"0": 4, "1": 4, "2": 4}},
+        raw={
+            "image": np.array(
+                [_image(p, "PNG" if n % 2 else "JPEG") for n, p in enumerate(pixels)], object
+            ),
+            "label": label.astype(np.int64),
+        },
+        augments=True,
+    )
+
+
+def _image(pixels, encoding) -> bytes:
+    stream = io.BytesIO()
+    PILImage.fromarray(pixels).save(stream, encoding)
+    return stream.getvalue()
+
+
+def _reversal() -> Case:
+    """Words with an umlaut, one empty and one too long."""
+    words = ["stone", "water", "gate", "pipe", "flow", "mühle", "rad", "turbine", "river", "lake"]
+    words += ["", "penstocks-and-sluices"]
+    cut = [word[:10] for word in words]
+    counts = Counter("".join(cut))
+    by_count = sorted(counts, key=lambda c: (-counts[c], c.encode()))
+    return Case(
+        name="text.reversal",
+        config={"prepare": {"max_characters": 10}, "model": {"embedding_dim": 16, "units": 24}},
+        source={"text": Text()},
+        results={"characters": tuple(by_count)},
+        raw={"text": np.array([word.encode() for word in words], object)},
+    )
+
+
+def _tones() -> Case:
+    """Sines of 300, 900 and 2700 Hz with noise; one recording is too short, one too long."""
+    generator = np.random.default_rng(0)
+    label = np.arange(EXAMPLES) % 3
+    samples = [1000 if n == 4 else 3000 if n == 7 else 2000 for n in range(EXAMPLES)]
+    recordings = [
+        np.sin(2 * np.pi * (300 * 3**k) * np.arange(n) / 8000) + generator.normal(0, 0.1, n)
+        for k, n in zip(label, samples, strict=True)
+    ]
+    return Case(
+        name="speech.tones",
+        config={"prepare": {"seconds": 0.25}, "model": {"filters": 8, "mel_bands": 20}},
+        source={"audio": Audio(sample_rate_hz=8000), "label": Label(names=("low", "mid", "high"))},
+        results={},
+        raw={
+            "audio": np.array([_wav(r) for r in recordings], object),
+            "label": label.astype(np.int64),
+        },
+    )
+
+
+def _wav(waveform) -> bytes:
+    stream = io.BytesIO()
+    with wave.open(stream, "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(8000)
+        file.writeframes((waveform * 16000).clip(-32768, 32767).astype("<i2").tobytes())
+    return stream.getvalue()
+
+
+CASES = {make.__name__: make for make in (_classification, _reversal, _tones)}
+
+
+@pytest.fixture(params=CASES.values(), ids=[name.strip("_") for name in CASES])
+def case(request):
+    """Each task's case, made anew, with Keras as a fresh process has it."""
+    keras = pytest.importorskip("keras")
+    keras.utils.set_random_seed(0)
+    yield request.param()
+    keras.config.set_dtype_policy("float32")
+    keras.backend.clear_session()

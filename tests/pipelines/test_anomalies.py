@@ -1,0 +1,246 @@
+"""Schema and anomalies: what is inferred, and each kind of fault found."""
+
+import pytest
+from google.protobuf import text_format
+from tensorflow_metadata.proto.v0 import statistics_pb2
+
+from penstock.pipelines import anomalies, schema
+from penstock.pipelines.feature_statistics import (
+    BytesStatistics,
+    ImageStatistics,
+    LabelStatistics,
+    NumberStatistics,
+    TextStatistics,
+)
+from penstock.pipelines.image_files import encode_png
+
+Kind = anomalies.Kind
+
+
+def numbers(*values, is_integer=False):
+    found = NumberStatistics(is_integer)
+    found.add(list(values))
+    return found
+
+
+def labels(*ids, names=("cat", "dog")):
+    found = LabelStatistics(names)
+    found.add(list(ids))
+    return found
+
+
+def images(*shapes):
+    import numpy as np
+
+    found = ImageStatistics()
+    found.add([encode_png(np.zeros(shape, np.uint8)) for shape in shapes])
+    return found
+
+
+def dataset(examples, name="train", **features):
+    found = statistics_pb2.DatasetFeatureStatistics(name=name, num_examples=examples)
+    for feature, accumulator in features.items():
+        found.features.extend(accumulator.protos(feature, examples))
+    return found
+
+
+def listed(*datasets):
+    return statistics_pb2.DatasetFeatureStatisticsList(datasets=datasets)
+
+
+def kinds(found):
+    return {
+        (name, reason.type) for name, info in found.anomaly_info.items() for reason in info.reason
+    }
+
+
+SEEN = listed(
+    dataset(2, size=numbers(1.0, 2.0), count=numbers(1, 5, is_integer=True), label=labels(0, 1)),
+    dataset(1, "test", size=numbers(9.0), count=numbers(7, is_integer=True), label=labels(0)),
+)
+
+
+def test_what_the_schema_was_inferred_from_fits_it():
+    found = anomalies.validate(SEEN, schema.infer(SEEN))
+    assert not found.anomaly_info
+
+
+def test_inferred_schema_reads_like_this():
+    inferred = {feature.name: feature for feature in schema.infer(SEEN).feature}
+    assert set(inferred) == {"size", "count", "label"}
+    assert inferred["label"].domain == "label"
+    assert list(schema.infer(SEEN).string_domain[0].value) == ["cat", "dog"]
+    assert not inferred["count"].HasField("int_domain")
+    assert inferred["size"].presence.min_fraction == 1
+    assert inferred["size"].float_domain.disallow_nan
+
+
+def test_schema_files_round_trip(tmp_path):
+    inferred = schema.infer(SEEN)
+    schema.write(tmp_path, inferred)
+    assert schema.read(tmp_path) == schema.read(tmp_path / "schema.pbtxt") == inferred
+
+
+def test_a_broken_schema_file_says_where(tmp_path):
+    (tmp_path / "schema.pbtxt").write_text('feature {\n  nam: "x"\n}\n')
+    with pytest.raises(ValueError, match=r"is no schema.*2:3.*no field named \"nam\""):
+        schema.read(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("examples", "features", "expected"),
+    [
+        (1, {"label": labels(0)}, {("size", Kind.SCHEMA_MISSING_COLUMN)}),
+        (
+            1,
+            {"size": numbers(1.0), "label": labels(0), "new": numbers(1.0)},
+            {("new", Kind.SCHEMA_NEW_COLUMN)},
+        ),
+        (
+            1,
+            {"size": numbers(1, is_integer=True), "label": labels(0)},
+            {("size", Kind.UNEXPECTED_DATA_TYPE)},
+        ),
+        (
+            1,
+            {"size": numbers(1.0), "label": labels(2, names=("cat", "dog", "emu"))},
+            {("label", Kind.ENUM_TYPE_UNEXPECTED_STRING_VALUES)},
+        ),
+        (1, {"size": numbers(-0.5), "label": labels(0)}, {("size", Kind.FLOAT_TYPE_SMALL_FLOAT)}),
+        (1, {"size": numbers(10.5), "label": labels(0)}, {("size", Kind.FLOAT_TYPE_BIG_FLOAT)}),
+        (
+            2,
+            {"size": numbers(float("nan"), 1.0), "label": labels(0, 0)},
+            {("size", Kind.FLOAT_TYPE_HAS_NAN)},
+        ),
+        (
+            1,
+            {"size": numbers(float("nan")), "label": labels(0)},
+            {("size", Kind.FLOAT_TYPE_HAS_NAN)},
+        ),
+        (
+            1,
+            {"size": numbers([1.0, 2.0]), "label": labels(0)},
+            {("size", Kind.FEATURE_TYPE_HIGH_NUMBER_VALUES)},
+        ),
+        (2, {"size": numbers(0.0, 10.0), "label": labels(1, 0)}, set()),
+    ],
+    ids=[
+        "missing",
+        "new",
+        "type",
+        "class",
+        "small",
+        "big",
+        "nan",
+        "only-nan",
+        "values",
+        "fits",
+    ],
+)
+def test_each_fault_is_found(examples, features, expected):
+    inferred = schema.infer(listed(dataset(2, size=numbers(1.0, 2.0), label=labels(0, 1))))
+    domain = inferred.feature[0].float_domain
+    domain.min, domain.max = 0.0, 10.0
+    found = anomalies.validate(listed(dataset(examples, **features)), inferred)
+    assert kinds(found) == expected
+    assert all(info.severity == Kind.ERROR for info in found.anomaly_info.values())
+
+
+def test_infinity_is_found():
+    inferred = schema.infer(listed(dataset(1, size=numbers(1.0))))
+    found = anomalies.validate(listed(dataset(1, size=numbers(float("-inf")))), inferred)
+    assert kinds(found) == {("size", Kind.FLOAT_TYPE_HAS_INF)}
+
+
+def test_a_feature_absent_too_often():
+    inferred = schema.infer(listed(dataset(2, size=numbers(1.0, 2.0))))
+    found = anomalies.validate(listed(dataset(4, size=numbers(1.0))), inferred)
+    assert kinds(found) == {("size", Kind.FEATURE_TYPE_LOW_FRACTION_PRESENT)}
+    (sentence,) = anomalies.sentences(found, Kind.ERROR)
+    assert sentence == (
+        "`size`: Expected in at least 100.00% of the examples, found in 25.00% in the split `train`."
+    )
+
+
+def test_sentence_names_the_new_class():
+    inferred = schema.infer(SEEN)
+    new = labels(0, 2, 2, names=("cat", "dog", "emu"))
+    counted = {"size": numbers(1.0, 1.0, 1.0), "count": numbers(1, 1, 1, is_integer=True)}
+    found = anomalies.validate(listed(dataset(3, label=new, **counted)), inferred)
+    (sentence,) = anomalies.sentences(found, Kind.ERROR)
+    assert sentence == (
+        "`label`: Values that the schema does not know: 'emu' (2 times) in the split `train`."
+    )
+
+
+@pytest.mark.parametrize(
+    ("seen", "new", "expected"),
+    [
+        ([(8, 8), (8, 8)], (8, 8), set()),
+        ([(8, 8), (8, 8)], (8, 9), {("image/width", Kind.INT_TYPE_BIG_INT)}),
+        ([(8, 8), (6, 8)], (9, 8), set()),
+        ([(8, 8), (8, 8)], (8, 8, 3), {("image/channels", Kind.INT_TYPE_BIG_INT)}),
+    ],
+    ids=["same", "another-width", "sizes-vary", "colour"],
+)
+def test_images_of_another_kind(seen, new, expected):
+    inferred = schema.infer(listed(dataset(2, image=images(*seen))))
+    found = anomalies.validate(listed(dataset(1, image=images(new))), inferred)
+    assert kinds(found) == expected
+
+
+def test_undecodable_images_are_an_anomaly():
+    broken = images((8, 8))
+    broken.add([b"broken"])
+    found = anomalies.validate(
+        listed(dataset(2, image=broken)), schema.infer(listed(dataset(2, image=broken)))
+    )
+    assert ("image", Kind.LOW_SUPPORTED_IMAGE_FRACTION) in kinds(found)
+
+
+@pytest.mark.parametrize(
+    ("test_ids", "warned"),
+    [
+        # Shares of "cat": 50 % in training. Allowed: 10 % and three standard errors of the
+        # difference, 3 * sqrt(.5 * .5 * (1/1000 + 1/n)): 4.7 % and more for n = 20 (33.9 %).
+        ([0] * 500 + [1] * 500, False),
+        ([0] * 580 + [1] * 420, False),
+        ([0] * 800 + [1] * 200, True),
+        ([0] * 14 + [1] * 6, False),
+        ([0] * 20, True),
+    ],
+    ids=["same", "within-threshold", "skewed", "small-split", "one-class"],
+)
+def test_label_skew_is_a_warning(test_ids, warned):
+    train = dataset(1000, label=labels(*[0] * 500, *[1] * 500))
+    both = listed(train, dataset(len(test_ids), "test", label=labels(*test_ids)))
+    found = anomalies.validate(both, schema.infer(both))
+    assert kinds(found) == ({("label", Kind.COMPARATOR_L_INFTY_HIGH)} if warned else set())
+    assert len(anomalies.sentences(found, Kind.WARNING)) == warned
+    assert anomalies.sentences(found, Kind.ERROR) == []
+
+
+def test_text_and_audio_have_no_domain():
+    texts, sounds = TextStatistics(), BytesStatistics()
+    texts.add(["a"])
+    sounds.add([b"RIFF"])
+    inferred = schema.infer(listed(dataset(1, text=texts, sound=sounds)))
+    other, others = TextStatistics(), BytesStatistics()
+    other.add(["never seen before"])
+    others.add([b"RIFF, but longer"])
+    found = anomalies.validate(listed(dataset(1, text=other, sound=others)), inferred)
+    assert not found.anomaly_info
+
+
+def test_anomalies_file_round_trips(tmp_path):
+    inferred = schema.infer(SEEN)
+    found = anomalies.validate(listed(dataset(1, label=labels(0))), inferred)
+    anomalies.write(tmp_path, found)
+    assert anomalies.read(tmp_path) == found
+    assert text_format.MessageToString(found) == (tmp_path / "anomalies.pbtxt").read_text()
+
+
+def test_empty_splits_are_passed_over():
+    both = listed(dataset(1, size=numbers(1.0)), dataset(0, "test", size=numbers()))
+    assert not anomalies.validate(both, schema.infer(both)).anomaly_info

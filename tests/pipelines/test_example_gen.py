@@ -1,0 +1,273 @@
+"""ExampleGen's pipeline: what is written, what is quarantined, what stays where it was."""
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import tensorflow_datasets as tfds
+
+from penstock.pipelines import example_gen, examples, sorted_runs
+from penstock.pipelines.example_codec import deserialise, fault_of, serialise
+from penstock.pipelines.features import Audio, Image, Label, Number, Text
+from penstock.pipelines.sources import locate, source
+from penstock.pipelines.sources.source import BadRecord, Record
+from penstock.pipelines.splits import Splitter
+
+SPLITTER = Splitter({"train": 0.8, "validation": 0.1, "test": 0.1})
+FEATURES = {
+    "text": Text(),
+    "label": Label(names=("no", "yes")),
+    "size": Number(shape=(2,)),
+    "count": Number(dtype="int64"),
+}
+
+
+class ListSource(source.Source):
+    """Gives the records of a list."""
+
+    type: str = "list"
+    described: dict = FEATURES
+    given: list = []
+
+    def features(self):
+        return self.described
+
+    def read(self, pipeline):
+        import apache_beam as beam
+
+        return pipeline | beam.Create(self.given, reshuffle=False)
+
+
+def record(key, split=None, **values):
+    defaults = {"text": f"text of {key}", "label": 1, "size": [0.5, len(key)], "count": 7}
+    return Record(key, {**defaults, **values}, split, "list.csv", 3)
+
+
+def generate(tmp_path, records, name="examples", splitter=SPLITTER, **options):
+    directory = tmp_path / name
+    directory.mkdir()
+    listed = ListSource.model_construct(given=records, described=FEATURES)
+    generated = example_gen.generate(listed, splitter, directory, tmp_path / "scratch", **options)
+    return directory, generated
+
+
+def keys_by_split(directory):
+    return {s: [k for k, _ in examples.records(directory, s)] for s in examples.splits(directory)}
+
+
+@pytest.fixture(scope="module")
+def digits(tmp_path_factory):
+    root = tmp_path_factory.mktemp("digits")
+    (root / "examples").mkdir()
+    digits = locate.load({"type": "sklearn", "dataset": "digits"})
+    example_gen.generate(digits, SPLITTER, root / "examples", root / "scratch")
+    return root / "examples"
+
+
+def test_tfds_opens_the_examples(digits):
+    from sklearn.datasets import load_digits
+
+    expected = load_digits()
+    builder = tfds.builder_from_directory(digits)
+    assert builder.info.features["label"].names == [str(i) for i in range(10)]
+    seen = 0
+    for split in ("train", "validation", "test"):
+        assert builder.info.splits[split].num_examples == examples.num_examples(digits, split)
+        for example in tfds.as_numpy(builder.as_dataset(split=split)):
+            index = int(example["key"].decode().removeprefix("digits-"))
+            image = np.round(expected.images[index] * 255 / 16).astype(np.uint8)
+            np.testing.assert_array_equal(example["image"][:, :, 0], image)
+            assert example["label"] == expected.target[index]
+            seen += 1
+    assert seen == 1797
+
+
+def test_raw_dataset_has_the_same_records(digits):
+    plain = list(examples.records(digits, "test"))
+    batches = list(examples.raw_dataset(digits, "test", 50).as_numpy_iterator())
+    keys = np.concatenate([batch["key"] for batch in batches])
+    labels = np.concatenate([batch["label"] for batch in batches])
+    images = np.concatenate([batch["image"] for batch in batches])
+    assert keys.tolist() == [key.encode() for key, _ in plain]
+    assert labels.tolist() == [values["label"] for _, values in plain]
+    assert images.tolist() == [values["image"] for _, values in plain]
+    assert set(next(iter(examples.raw_dataset(digits, "test", 8, ["label"])))) == {"key", "label"}
+
+
+def test_classes_are_mixed(digits):
+    labels = [values["label"] for _, values in examples.records(digits, "train")]
+    assert set(labels[:200]) == set(range(10))
+
+
+def test_every_kind_of_feature_round_trips(tmp_path):
+    values = {"text": "é\n", "label": 0, "size": np.array([0.25, -1e30]), "count": -(2**60)}
+    directory, _ = generate(tmp_path, [record("a", "train", **values)])
+    ((key, back),) = examples.records(directory, "train")
+    assert key == "a"
+    assert (back["text"], back["label"], back["count"]) == ("é\n", 0, -(2**60))
+    np.testing.assert_array_equal(back["size"], np.array([0.25, -1e30], np.float32))
+    (example,) = tfds.as_numpy(tfds.builder_from_directory(directory).as_dataset(split="train"))
+    assert example["text"].decode() == "é\n"
+    np.testing.assert_array_equal(example["size"], back["size"])
+
+
+def test_audio_stays_encoded():
+    features = {"sound": Audio()}
+    data = serialise("k", {"sound": b"RIFF\x00\xff"}, features)
+    assert deserialise(data, features) == ("k", {"sound": b"RIFF\x00\xff"})
+
+
+def test_adding_data_moves_no_old_example(tmp_path):
+    old = [record(f"k{i}") for i in range(300)]
+    new = [record(f"new{i}") for i in range(500)]
+    before, _ = generate(tmp_path, old, "before")
+    after, _ = generate(tmp_path, new + old[::-1], "after")
+    for split, keys in keys_by_split(before).items():
+        assert keys
+        assert set(keys) <= set(keys_by_split(after)[split])
+
+
+def test_order_of_reading_does_not_matter(tmp_path):
+    records = [record(f"k{i}") for i in range(50)]
+    one, _ = generate(tmp_path, records, "one")
+    two, _ = generate(tmp_path, records[::-1], "two")
+    for path in one.iterdir():
+        assert path.read_bytes() == (two / path.name).read_bytes()
+
+
+def test_sharding_and_runs_do_not_change_the_content(tmp_path, monkeypatch):
+    records = [record(f"k{i}") for i in range(200)]
+    one, _ = generate(tmp_path, records, "one")
+    monkeypatch.setattr(sorted_runs, "RUN_BYTES", 2000)
+    many, _ = generate(tmp_path, records, "many", shards=3)
+    assert len(examples.shard_paths(many, "train")) == 3
+    assert examples.content_digest(one) == examples.content_digest(many)
+    assert keys_by_split(one) == keys_by_split(many)
+    changed, _ = generate(tmp_path, [*records[1:], record("k0", label=0)], "changed")
+    assert examples.content_digest(one) != examples.content_digest(changed)
+
+
+def test_own_splits_are_kept(tmp_path):
+    records = [record(f"k{i}", split) for i in range(20) for split in ("train", "dev")[i % 2 :][:1]]
+    directory, generated = generate(tmp_path, records)
+    assert generated.splits == {"train": 10, "validation": 0, "test": 0, "dev": 10}
+    assert examples.shard_paths(directory, "test") == []
+
+
+@pytest.mark.parametrize(
+    ("bad", "reason"),
+    [
+        (record("x", label=2), "`label` is 2; class ids go from 0 to 1."),
+        (record("x", label=-1), "`label` is -1; class ids go from 0 to 1."),
+        (record("x", label="yes"), "`label` must be a class id, not 'yes' (str)."),
+        (record("x", label=True), "`label` must be a class id, not True (bool)."),
+        (record("x", text=None), "It lacks the feature `text`."),
+        (record("x", text=5), "`text` must be text, not int."),
+        (record("x", text=b"\xff"), "`text` is not UTF-8."),
+        (record("x", size=[1.0]), "`size` must have the shape (2,), not (1,)."),
+        (record("x", size=["a", "b"]), "`size` must be of dtype float32, not <U1."),
+        (record("x", size=[[1.0], [1.0, 2.0]]), "not a ragged list."),
+        (record("x", count=0.5), "`count` must be of dtype int64, not float64."),
+        (record("x", other=1), "`other`, which the source does not describe."),
+        (record(""), "The key must be a string that is not empty, not ''."),
+        (record(b"\xff.png".decode("utf-8", "surrogateescape")), "(a file name?) is not UTF-8."),
+        (BadRecord("list.csv", 3, "Broken.", "x"), "Broken."),
+    ],
+    ids=lambda value: value.replace("`", "")[:40] if isinstance(value, str) else "",
+)
+def test_bad_records_come_out_with_their_reason(tmp_path, bad, reason):
+    _, generated = generate(tmp_path, [record("good"), bad])
+    assert sum(generated.splits.values()) == 1
+    ((found),) = generated.bad
+    assert found.reason.endswith(reason)
+    assert (found.file, found.index) == ("list.csv", 3)
+
+
+@pytest.mark.parametrize(
+    ("feature", "value", "fault"),
+    [
+        (Image(), b"", "The feature `x` is empty."),
+        (Image(), b"GIF89a", "The feature `x` is no PNG or JPEG image."),
+        (Image(encoding="jpeg"), b"\x89PNG\r\n\x1a\n", "The feature `x` is no JPEG image."),
+        (Image(), "a.png", "The feature `x` must be encoded bytes, not str."),
+        (Audio(), b"", "The feature `x` is empty."),
+        (Audio(encoding="flac"), b"RIFF", "The feature `x` is no FLAC recording."),
+    ],
+)
+def test_encoded_features_are_checked(feature, value, fault):
+    assert fault_of("key", {"x": value}, {"x": feature}) == fault
+
+
+def test_a_key_that_occurs_twice_is_a_bad_record(tmp_path):
+    directory, generated = generate(tmp_path, [record("a"), record("b"), record("a", label=0)])
+    assert sum(generated.splits.values()) == 2
+    assert [(b.key, b.reason) for b in generated.bad] == [("a", "Another record has the same key.")]
+    assert sorted(sum(keys_by_split(directory).values(), [])) == ["a", "b"]
+
+
+def test_expand_makes_several_and_its_failures_are_bad_records(tmp_path, monkeypatch):
+    (tmp_path / "penstock_test_expand.py").write_text(
+        "from dataclasses import replace\n"
+        "def expand(record):\n"
+        "    if record.key == 'c':\n"
+        "        raise KeyError('window')\n"
+        "    return [replace(record, key=f'{record.key}/{i}') for i in range(2)]\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    records = [record("a"), record("b"), record("c")]
+    directory, generated = generate(tmp_path, records, expand="penstock_test_expand")
+    keys = sorted(sum(keys_by_split(directory).values(), []))
+    assert keys == ["a/0", "a/1", "b/0", "b/1"]
+    assert [b.reason for b in generated.bad] == ["`expand` failed: KeyError: 'window'"]
+
+
+def test_nothing_to_read_gives_empty_splits(tmp_path):
+    directory, generated = generate(tmp_path, [])
+    assert generated.splits == {"train": 0, "validation": 0, "test": 0}
+    assert examples.splits(directory) == generated.splits
+
+
+@pytest.mark.parametrize("name", ["key", "a/b", ""])
+def test_reserved_feature_names_are_refused(tmp_path, name):
+    listed = ListSource.model_construct(given=[], described={name: Text()})
+    with pytest.raises(ValueError, match=f"Received: '{name}'. Rename it in the source"):
+        example_gen.generate(listed, SPLITTER, tmp_path, tmp_path / "scratch")
+
+
+def test_unknown_split_and_feature_list_the_known_ones(digits):
+    with pytest.raises(ValueError, match="no split 'dev'. Known splits: train, validation, test"):
+        examples.shard_paths(digits, "dev")
+    with pytest.raises(ValueError, match="no feature 'images'. Known features: image, label"):
+        examples.raw_dataset(digits, "test", 1, ["images"])
+
+
+def test_another_format_is_refused(tmp_path):
+    (tmp_path / "penstock.json").write_text(json.dumps({"format_version": 7}))
+    with pytest.raises(ValueError, match="format_version 1. Received: 7"):
+        examples.splits(tmp_path)
+
+
+def test_data_steps_do_without_tensorflow(tmp_path):
+    program = f"""
+import sys
+from pathlib import Path
+from penstock.pipelines import anomalies, example_gen, examples, schema, statistics
+from penstock.pipelines.sources import locate
+from penstock.pipelines.splits import Splitter
+root = Path({str(tmp_path)!r})
+(root / "examples").mkdir()
+source = locate.load({{"type": "sklearn", "dataset": "iris"}})
+splitter = Splitter({{"train": 0.8, "test": 0.2}})
+print(example_gen.generate(source, splitter, root / "examples", root / "scratch").splits)
+found = statistics.compute(root / "examples", root)
+print(anomalies.validate(found, schema.infer(found)).anomaly_info)
+examples.content_digest(root / "examples")
+loaded = sorted(set(sys.modules) & {{"tensorflow", "keras", "sklearn"}})
+sys.exit(f"imported: {{loaded}}" if loaded else 0)
+"""
+    command = [sys.executable, "-c", program]
+    result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120)
+    assert result.returncode == 0, result.stderr[-2000:]
+    assert "'train': " in result.stdout

@@ -1,0 +1,255 @@
+"""Analyzers and preparation: against plain Python, and the same in Beam, tf.data and eagerly."""
+
+from collections import Counter
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from penstock.pipelines import example_gen, examples, inputs
+from penstock.pipelines.analyzers import MinMax, Moments, ValueCounts, Vocabulary
+from penstock.pipelines.features import Image, Label, Number, Text
+from penstock.pipelines.image_files import encode_png
+from penstock.pipelines.sources import source
+from penstock.pipelines.sources.source import Record
+from penstock.pipelines.splits import Splitter
+from penstock.pipelines.state import State
+from penstock.pipelines.tensor_records import encode
+from penstock.pipelines.tensor_spec import flatten
+from penstock.pipelines.transform import prepare_function, transform
+
+EXAMPLES = 300
+FEATURES = {
+    "image": Image(channels=1, encoding="png"),
+    "text": Text(),
+    "size": Number(shape=(2,)),
+    "label": Label(names=("a", "b", "c")),
+    "unused": Number(),
+}
+
+
+def values_of(i):
+    rng = np.random.default_rng(i)
+    return {
+        "image": encode_png(rng.integers(0, 256, (4, 4), np.uint8)),
+        "text": " ".join(f"w{n}" for n in rng.integers(0, 12, i % 5)),
+        "size": rng.standard_normal(2).astype(np.float32),
+        "label": i % 3,
+        "unused": 0.0,
+    }
+
+
+class Fixed(source.Source):
+    """300 examples of images, texts, numbers and labels; every tenth is in the split test."""
+
+    type: str = "fixed"
+
+    def features(self):
+        return FEATURES
+
+    def read(self, pipeline):
+        import apache_beam as beam
+
+        records = [
+            Record(f"k{i}", values_of(i), "test" if i % 10 == 0 else "train")
+            for i in range(EXAMPLES)
+        ]
+        return pipeline | beam.Create(records, reshuffle=False)
+
+
+class Everything:
+    """A preparation that uses all analyzers and gives dense, ragged, nested, weighted tensors."""
+
+    def input_features(self, features):
+        return {name: features[name] for name in ("image", "text", "size")}
+
+    def target_features(self, features):
+        return {"label": features["label"]}
+
+    def analyzers(self):
+        return {
+            "words": Vocabulary(lambda batch: tf.strings.split(batch["text"])),
+            "frequent": Vocabulary(
+                lambda batch: tf.strings.split(batch["text"]), top_k=3, min_count=2
+            ),
+            "size": Moments(lambda batch: batch["size"]),
+            "range": MinMax(lambda batch: batch["size"]),
+            "labels": ValueCounts(lambda batch: batch["label"]),
+        }
+
+    def prepare_inputs(self, features, state):
+        words = tf.strings.split(features["text"])
+        table = state.lookup("words", reserved=1, default=0)
+        moments = state["size"]
+        pixels = tf.map_fn(
+            lambda data: tf.io.decode_png(data, channels=1),
+            features["image"],
+            fn_output_signature=tf.TensorSpec([None, None, 1], tf.uint8),
+        )
+        return {
+            "ids": tf.ragged.map_flat_values(table.lookup, words),
+            "image": {"pixels": tf.ensure_shape(pixels, [None, 4, 4, 1])},
+            "scaled": (features["size"] - moments["mean"]) / moments["variance"] ** 0.5,
+            "text": tf.strings.upper(features["text"]),
+        }
+
+    def prepare_targets(self, features, state):
+        return features["label"], tf.cast(features["label"], tf.float32) / 4
+
+
+class Plain(Everything):
+    """Needs no full pass and gives one tensor and no weight."""
+
+    def analyzers(self):
+        return {}
+
+    def prepare_inputs(self, features, state):
+        return features["size"] * 2
+
+    def prepare_targets(self, features, state):
+        return features["label"], None
+
+
+@pytest.fixture(scope="module")
+def raw(tmp_path_factory):
+    root = tmp_path_factory.mktemp("raw")
+    (root / "examples").mkdir()
+    splitter = Splitter({"train": 1.0})
+    example_gen.generate(Fixed(), splitter, root / "examples", root / "scratch", shards=2)
+    return root / "examples"
+
+
+def run(raw, root, preparation):
+    for name in ("state", "transformed", "scratch"):
+        (root / name).mkdir()
+    counts = transform(
+        raw, preparation, root / "state", root / "transformed", root / "scratch", "train"
+    )
+    return root / "state", root / "transformed", counts
+
+
+@pytest.fixture(scope="module")
+def everything(raw, tmp_path_factory):
+    return run(raw, tmp_path_factory.mktemp("everything"), Everything())
+
+
+def test_analyzers_see_the_training_split_only(everything):
+    state = State.load(everything[0])
+    train = [values_of(i) for i in range(EXAMPLES) if i % 10]
+    words = Counter(word for values in train for word in values["text"].split())
+    ranked = [word for word, _ in sorted(words.items(), key=lambda pair: (-pair[1], pair[0]))]
+    assert list(state["words"]) == ranked
+    assert list(state["frequent"]) == ranked[:3]
+    sizes = np.array([values["size"] for values in train], np.float64)
+    assert state["size"]["count"] == 540
+    assert state["size"]["mean"] == pytest.approx(sizes.mean(), rel=1e-12)
+    assert state["size"]["variance"] == pytest.approx(sizes.var(), rel=1e-12)
+    assert state["range"] == {"min": sizes.min(), "max": sizes.max()}
+    assert state["labels"] == {"0": 90, "1": 90, "2": 90}
+    assert state.features == FEATURES
+
+
+def test_prepared_the_same_in_beam_in_tf_data_and_eagerly(raw, everything):
+    state_directory, transformed, counts = everything
+    assert counts == {"train": 270, "test": 30}
+    preparation, state = Everything(), State.load(state_directory)
+    prepare, _ = prepare_function(preparation, state)
+    for split in ("train", "test"):
+        beam = list(inputs.prepared(transformed, split, 32))
+        batches = examples.raw_dataset(raw, split, 32)
+        read = [name for name in FEATURES if name != "unused"]
+        on_the_fly = examples.raw_dataset(raw, split, 32, read).map(
+            lambda batch: {"key": batch.pop("key"), **prepare(batch)}
+        )
+        assert len(beam) == -(-counts[split] // 32)
+        for stored, traced, plain in zip(beam, on_the_fly, batches, strict=True):
+            given = {name: plain[name] for name in preparation.input_features(FEATURES)}
+            eager = flatten(preparation.prepare_inputs(given, state), "inputs")
+            targets, weight = preparation.prepare_targets(plain, state)
+            eager = {**eager, "targets": targets, "sample_weight": weight, "key": plain["key"]}
+            flat = {**flatten(stored.pop("inputs"), "inputs"), **stored}
+            assert flat.keys() == traced.keys() == eager.keys()
+            for name in flat:
+                equal(flat[name], traced[name])
+                equal(flat[name], eager[name])
+
+
+def equal(left, right):
+    assert left.dtype == right.dtype
+    if isinstance(left, tf.RaggedTensor):
+        assert left.to_list() == right.to_list()
+    elif left.dtype.is_floating:
+        np.testing.assert_allclose(left, right, rtol=1e-6, atol=1e-6)
+    else:
+        np.testing.assert_array_equal(left, right)
+
+
+def test_order_and_shards_are_those_of_the_examples(raw, everything):
+    expected = [key for key, _ in examples.records(raw, "train")]
+    batches = inputs.prepared(everything[1], "train", 64)
+    keys = np.concatenate([batch["key"] for batch in batches])
+    assert [key.decode() for key in keys] == expected
+    assert len(list(everything[1].glob("train-*-of-00002.tfrecord"))) == 2
+
+
+def test_run_again_gives_equal_files(raw, everything, tmp_path):
+    again = run(raw, tmp_path, Everything())
+    for one, two in zip(everything[:2], again[:2], strict=True):
+        names = sorted(path.name for path in one.iterdir())
+        assert names == sorted(path.name for path in two.iterdir())
+        for name in names:
+            assert (one / name).read_bytes() == (two / name).read_bytes(), name
+
+
+def test_one_tensor_without_analyzers(raw, tmp_path):
+    _, transformed, _ = run(raw, tmp_path, Plain())
+    batch = next(iter(inputs.prepared(transformed, "test", 30)))
+    assert set(batch) == {"key", "inputs", "targets"}
+    key = batch["key"][0].numpy().decode()
+    expected = values_of(int(key.removeprefix("k")))
+    np.testing.assert_array_equal(batch["inputs"][0], expected["size"] * 2)
+    assert batch["targets"][0] == expected["label"]
+
+
+class WrongWeight(Plain):
+    """Weighs in float64."""
+
+    def prepare_targets(self, features, state):
+        return features["label"], tf.cast(features["label"], tf.float64)
+
+
+class Empty(Plain):
+    """Pads to the longest of the batch, which differs from batch to batch."""
+
+    def prepare_inputs(self, features, state):
+        return tf.strings.split(features["text"]).to_tensor("")
+
+
+@pytest.mark.parametrize(
+    ("preparation", "message"),
+    [
+        (WrongWeight(), r"must be float32 \[batch\]. Received: float64 with the shape \[None\]"),
+        (Empty(), "`inputs` has an axis of unknown size that is not ragged"),
+    ],
+    ids=["weight", "padding"],
+)
+def test_what_cannot_be_stored_is_explained(preparation, message):
+    with pytest.raises(ValueError, match=message):
+        prepare_function(preparation, State(FEATURES))
+
+
+def test_prepared_batches_encode_by_the_spec():
+    prepare, tensors = prepare_function(Plain(), State(FEATURES))
+    assert {name: (t.dtype, t.shape) for name, t in tensors.items()} == {
+        "inputs": ("float32", (2,)),
+        "targets": ("int64", ()),
+    }
+    batch = {
+        "image": tf.constant([b""]),
+        "text": tf.constant([b""]),
+        "size": tf.constant([[1.0, 2.0]]),
+        "label": tf.constant([1], tf.int64),
+    }
+    (data,) = encode(prepare(batch), tensors)
+    example = tf.train.Example.FromString(data)
+    assert list(example.features.feature["inputs"].float_list.value) == [2.0, 4.0]

@@ -1,0 +1,146 @@
+"""The command line: exit codes, messages, speed that does not depend on TensorFlow."""
+
+import json
+import subprocess
+import sys
+import time
+
+import pytest
+import yaml
+
+CODE = "from penstock.tfx.main import main; main()"
+
+
+@pytest.fixture
+def penstock(tmp_path):
+    """Calls the command line in an empty folder."""
+
+    def call(*arguments, code=0):
+        done = subprocess.run(
+            [sys.executable, "-P", "-c", CODE, *arguments],
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+        )
+        assert done.returncode == code, done.stderr
+        return done
+
+    return call
+
+
+@pytest.fixture
+def config(tmp_path):
+    """Writes a digits config with changes."""
+
+    def write(**changes):
+        document = {
+            "name": "digits",
+            "task": "vision.classification",
+            "data": {"source": {"type": "sklearn", "dataset": "digits"}},
+            "prepare": {"height": 8, "width": 8, "channels": 1},
+        }
+        (tmp_path / "c.yaml").write_text(yaml.safe_dump(document | changes))
+        return "c.yaml"
+
+    return write
+
+
+def test_help_lists_the_commands(penstock):
+    out = penstock("--help").stdout
+    assert all(
+        f"\n  {name} " in out for name in ("run", "resume", "validate", "runs", "show", "why")
+    )
+
+
+def test_every_shipped_config_is_valid(penstock, repository):
+    configs = sorted((repository / "configs").glob("*/*.yaml"))
+    assert len(configs) >= 1
+    for path in configs:
+        started = time.monotonic()
+        assert "is valid" in penstock("validate", str(path)).stdout
+        assert time.monotonic() - started < 5
+
+
+def test_all_faults_at_once_and_exit_code_2(penstock, config):
+    path = config(train={"epochs": "ten", "batch_size": 0}, evalute={})
+    done = penstock("run", path, code=2)
+    assert "c.yaml has 3 faults:" in done.stderr
+    assert "Did you mean: `evaluate`?" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_missing_path_is_said_before_a_run_begins(penstock, config, tmp_path):
+    path = config(data={"source": {"type": "image_folder", "path": "photos"}})
+    done = penstock("run", path, code=2)
+    assert "photos" in done.stderr
+    assert not (tmp_path / ".penstock").exists()
+
+
+def test_an_unreachable_database_is_said_before_a_run_begins(penstock, config, tmp_path):
+    path = config(store={"database": "sqlite:////no/such/folder/m.sqlite"})
+    done = penstock("run", path, code=2)
+    assert "The metadata database cannot be opened." in done.stderr
+    assert not (tmp_path / ".penstock" / "runs").exists()
+
+
+def test_a_destination_that_cannot_be_written_is_said_before_any_data_is_read(
+    penstock, config, tmp_path
+):
+    (tmp_path / "file").write_text("")
+    done = penstock("run", config(push={"destination": "file/served"}), code=2)
+    assert "`push.destination` must be a directory that can be written to." in done.stderr
+    assert list((tmp_path / ".penstock").glob("artifacts/*")) == []
+
+
+def test_a_store_that_cannot_be_created(penstock, config, tmp_path):
+    (tmp_path / "file").write_text("")
+    done = penstock("run", config(store={"directory": "file/store"}), code=2)
+    assert "The store cannot be created in" in done.stderr
+
+
+def test_no_store_yet(penstock):
+    done = penstock("runs", code=2)
+    assert "There is no store in '.penstock'. Start one with `penstock run CONFIG`" in done.stderr
+
+
+def test_usage_faults(penstock):
+    assert "No such command 'rnu'" in penstock("rnu", code=2).stderr
+    assert "Missing argument 'CONFIG'" in penstock("run", code=2).stderr
+
+
+def test_validate_prints_the_resolved_config(penstock, config):
+    printed = yaml.safe_load(penstock("validate", config(), "train.epochs=3", "--print").stdout)
+    assert printed["train"]["epochs"] == 3
+    assert printed["data"]["max_bad_fraction"] == 0.01
+
+
+def test_runs_of_a_store_as_json(toy, penstock):
+    result = toy()
+    rows = json.loads(penstock("runs", "--store", str(toy.store.directory), "--json").stdout)
+    assert [(row["run"], row["state"]) for row in rows] == [(result.run, "COMPLETE")]
+
+
+def test_why_names_the_parameter(toy, penstock):
+    store = ("--store", str(toy.store.directory))
+    toy()
+    said = penstock("why", "latest", "Scale", *store).stdout
+    assert said == "Scale ran because this pipeline had not run it before in this store.\n"
+    toy(factor=5)
+    said = penstock("why", "latest", "Scale", *store).stdout.splitlines()
+    assert said[1:] == ["  - parameter `factor` changed: 2 -> 5"]
+    said = penstock("why", "latest", "Triple", *store).stdout
+    assert "nothing that it depends on has changed" in said
+
+
+def test_why_names_the_file(toy, penstock):
+    toy()
+    toy.source.write_text("4\n5\n")
+    toy()
+    said = penstock("why", "latest", "Read", "--store", str(toy.store.directory)).stdout
+    assert "file `numbers.txt` changed" in said
+
+
+def test_why_of_an_unknown_step_lists_the_steps(toy, penstock):
+    toy()
+    done = penstock("why", "latest", "Trainr", "--store", str(toy.store.directory), code=2)
+    assert "has no complete step 'Trainr'. Steps: Read, " in done.stderr

@@ -1,0 +1,189 @@
+"""The five data components on real digits, each called as a worker calls it."""
+
+import json
+
+import pytest
+from PIL import Image
+from tensorflow_metadata.proto.v0 import schema_pb2
+
+from penstock.pipelines import anomalies, examples, inputs, quarantine, schema
+from penstock.pipelines.state import State
+from penstock.tfx.component import ExecutionContext, Input, Output
+from penstock.tfx.components.example_gen import ExampleGen
+from penstock.tfx.components.example_validator import ExampleValidator
+from penstock.tfx.components.schema_gen import SchemaGen
+from penstock.tfx.components.statistics_gen import StatisticsGen
+from penstock.tfx.components.transform import Transform
+
+SPLITS = {"train": 0.8, "validation": 0.1, "test": 0.1}
+DIGITS = {"type": "sklearn", "dataset": "digits"}
+
+
+def execute(component, root, parameters, **directories):
+    """Runs a component; returns (paths of the outputs, last progress values, gate, context)."""
+    outputs = {}
+    for name, artifact in component.outputs.items():
+        path = root / component.__name__ / name
+        path.mkdir(parents=True)
+        outputs[name] = Output(path, artifact.__name__)
+    scratch = root / component.__name__ / "scratch"
+    scratch.mkdir(parents=True)
+    given = {name: Input(path, "", "") for name, path in directories.items()}
+    messages = []
+    context = ExecutionContext(parameters, given, outputs, scratch, report=messages.append)
+    component.execute(context)
+    paths = {name: output.path for name, output in outputs.items()}
+    return paths, messages[-1]["values"], context
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    root = tmp_path_factory.mktemp("run")
+    found = {"root": root}
+    parameters = ExampleGen.Parameters(source=DIGITS, splits=SPLITS)
+    found |= execute(ExampleGen, root, parameters)[0]
+    found |= execute(StatisticsGen, root, StatisticsGen.Parameters(), examples=found["examples"])[0]
+    found |= execute(SchemaGen, root, SchemaGen.Parameters(), statistics=found["statistics"])[0]
+    return found
+
+
+def test_example_gen_says_what_it_did(tmp_path):
+    parameters = ExampleGen.Parameters(source=DIGITS, splits=SPLITS)
+    paths, values, context = execute(ExampleGen, tmp_path, parameters)
+    assert values == {
+        "examples": 1797,
+        "bad": 0,
+        "splits": "train 1,430, validation 180, test 187",
+    }
+    assert context.gate is None
+    assert context.outputs["examples"].properties["splits"] == examples.splits(paths["examples"])
+    assert quarantine.read(paths["quarantine"]) == []
+
+
+def folder_with_bad_files(root, good, bad):
+    for index in range(good):
+        path = root / "images" / f"class{index % 2}" / f"{index}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.new("L", (3, 3), index).save(path)
+    for index in range(bad):
+        (root / "images" / "class0" / f"bad{index}.png").write_bytes(b"")
+    return {"type": "image_folder", "path": str(root / "images")}
+
+
+@pytest.mark.parametrize(
+    ("bad", "limit", "stops"), [(1, 0.1, False), (2, 0.1, True)], ids=["under", "over"]
+)
+def test_too_many_bad_records_close_the_gate(tmp_path, bad, limit, stops):
+    source = folder_with_bad_files(tmp_path, 10, bad)
+    parameters = ExampleGen.Parameters(source=source, splits={"train": 1.0}, max_bad_fraction=limit)
+    paths, values, context = execute(ExampleGen, tmp_path, parameters)
+    # 1 of 11 are 9.1 %, 2 of 12 are 16.7 %.
+    assert (context.gate is not None) == stops
+    if stops:
+        assert context.gate.startswith("2 of 12 records (16.7%) cannot be used; at most 10.0%")
+    assert values["bad"] == bad
+    assert examples.num_examples(paths["examples"], "train") == 10
+    assert len(quarantine.read(paths["quarantine"])) == bad
+    summary = json.loads((paths["quarantine"] / "summary.json").read_text())
+    assert summary == {"bad": bad, "good": 10, "reasons": {"The file is empty.": bad}}
+
+
+def test_an_empty_training_split_is_an_error(tmp_path):
+    parameters = ExampleGen.Parameters(source=DIGITS, splits={"train": 0.0, "test": 1.0})
+    with pytest.raises(ValueError, match="training split `train` is empty.*train 0, test 1,797"):
+        execute(ExampleGen, tmp_path, parameters)
+
+
+def test_the_source_decides_the_environment(tmp_path):
+    def environment(section):
+        return ExampleGen.environment(ExampleGen.Parameters(source=section, splits={"train": 1.0}))
+
+    assert environment(DIGITS).tensorflow is False
+    assert environment({"type": "tfds", "dataset": "mnist"}).tensorflow is True
+
+
+def test_what_the_cache_must_know_of_a_source():
+    parameters = ExampleGen.Parameters(source=DIGITS, splits=SPLITS, expand="my.task.expand")
+    assert ExampleGen.modules(parameters) == (
+        "penstock.pipelines.sources.sklearn",
+        "my.task.expand",
+    )
+    assert [path.name for path in ExampleGen.files(parameters)] == ["digits.csv.gz"]
+    assert ExampleGen.check(parameters) == []
+
+
+def test_statistics_of_digits(run):
+    _, values, _ = execute(
+        StatisticsGen, run["root"] / "again", StatisticsGen.Parameters(), examples=run["examples"]
+    )
+    assert values == {"splits": 3, "features": 7, "examples": 1797}
+
+
+def test_digits_have_no_anomalies(run):
+    paths, values, context = execute(
+        ExampleValidator,
+        run["root"] / "valid",
+        ExampleValidator.Parameters(),
+        statistics=run["statistics"],
+        schema=run["schema"],
+    )
+    assert context.gate is None
+    assert values == {"anomalies": 0, "warnings": 0}
+    assert not anomalies.read(paths["anomalies"]).anomaly_info
+
+
+@pytest.mark.parametrize("on_anomaly", ["stop", "warn"])
+def test_anomalies_close_the_gate(run, tmp_path, on_anomaly):
+    reviewed = schema.read(run["schema"])
+    reviewed.string_domain[0].value.remove("7")
+    reviewed.feature.add(name="weight", type=schema_pb2.FLOAT).presence.min_count = 1
+    schema.write(tmp_path, reviewed)
+    _, values, context = execute(
+        ExampleValidator,
+        tmp_path,
+        ExampleValidator.Parameters(on_anomaly=on_anomaly),
+        statistics=run["statistics"],
+        schema=tmp_path,
+    )
+    assert values["anomalies"] == 2
+    assert "'7' (" in values["first"]
+    if on_anomaly == "warn":
+        assert context.gate is None
+    else:
+        assert context.gate.startswith("The data do not fit the schema (2 features): `label`: ")
+        assert "`weight`: The schema expects the feature" in context.gate
+
+
+def test_a_reviewed_schema_is_taken(run, tmp_path):
+    reviewed = schema.read(run["schema"])
+    reviewed.feature[0].presence.min_fraction = 0.5
+    schema.write(tmp_path, reviewed)
+    parameters = SchemaGen.Parameters(reviewed_schema=str(tmp_path / "schema.pbtxt"))
+    assert SchemaGen.files(parameters) == [tmp_path / "schema.pbtxt"]
+    assert SchemaGen.check(parameters) == []
+    paths, values, _ = execute(SchemaGen, tmp_path, parameters, statistics=run["statistics"])
+    assert schema.read(paths["schema"]) == reviewed
+    assert values == {"features": 7, "reviewed": "yes"}
+
+
+def test_a_missing_reviewed_schema_is_a_fault():
+    (fault,) = SchemaGen.check(SchemaGen.Parameters(reviewed_schema="nowhere.pbtxt"))
+    assert "`data.reviewed_schema` must be a file" in fault
+    assert "'nowhere.pbtxt' (no such file)" in fault
+
+
+def test_transform_prepares_digits(run, tmp_path):
+    parameters = Transform.Parameters(task="vision.classification", prepare={})
+    paths, values, _ = execute(Transform, tmp_path, parameters, examples=run["examples"])
+    assert values["examples"] == 1797
+    assert inputs.num_examples(paths["transformed"], "test") == 187
+    assert State.load(paths["state"]).features == examples.features(run["examples"])
+    batch = next(iter(inputs.prepared(paths["transformed"], "test", 187)))
+    labels = dict(examples.records(run["examples"], "test"))
+    for key, label in zip(batch["key"].numpy(), batch["targets"].numpy(), strict=True):
+        assert labels[key.decode()]["label"] == label
+
+
+def test_transform_depends_on_the_tasks_data_module():
+    parameters = Transform.Parameters(task="vision.classification", prepare={})
+    assert Transform.modules(parameters) == ("penstock.models.vision.classification.data",)

@@ -1,0 +1,125 @@
+"""SIGKILL at every commit point, and at random times, of orchestrator and workers: nothing is lost.
+
+Each trial copies a store in which version 1 is pushed, kills a second run, resumes it while a
+reader looks on, and compares with a run that nobody killed.
+"""
+
+import random
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+HERE = str(Path(__file__).parent)
+
+STEPS = ("Scale", "Fit", "Pusher")
+"""The first, a middle and the last of the steps that the second run executes."""
+
+ORCHESTRATOR = (
+    "execution:recorded",
+    "commit:before-rename",
+    "commit:renamed",
+    "commit:recorded",
+)
+WORKER = ("worker:started", "worker:executed", "worker:digested", "worker:synced")
+PUSH = ("push:before-copy", "push:copied", "push:manifest", "push:renamed", "push:trimmed")
+
+RANDOM_KILLS = 200
+AT_ONCE = 2
+
+
+@pytest.fixture(scope="module")
+def trials(tmp_path_factory):
+    """The tools of `kill_trial.py`, a prepared store, and what an uninterrupted second run makes."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(HERE)
+        import kill_trial
+
+        template = tmp_path_factory.mktemp("kill") / "template"
+        template.mkdir()
+        (template / "numbers.txt").write_text("1\n2\n3\n")
+        first = kill_trial.start_run(template, 2, "first")
+        first.join()
+        assert first.exitcode == 0, (template / "output.txt").read_text()
+        whole = kill_trial.Trial(template, template.parent / "whole")
+        started = time.monotonic()
+        second = whole.start()
+        second.join()
+        seconds = time.monotonic() - started
+        assert second.exitcode == 0, (whole.folder / "output.txt").read_text()
+        expected = kill_trial.content_digests(whole.store, "second")
+        assert len(expected) == 10  # one output of each of eight steps, and two more of Fit
+        yield kill_trial, template, expected, seconds
+
+
+POINTS = [f"{point}@{step}" for point in ORCHESTRATOR + WORKER for step in STEPS] + list(PUSH)
+
+
+def _trial_at_point(trials, point):
+    kill_trial, template, expected, _ = trials
+    trial = kill_trial.Trial(template, template.parent / point.replace(":", "-"))
+    reader = kill_trial.Reader(trial.store, trial.destination)
+    reader.start()
+    process = trial.start(crash_at=point)
+    process.join()
+    if point.startswith(ORCHESTRATOR):
+        assert process.exitcode == -9, f"{point} was never reached"
+    else:
+        # The worker that tries again is killed at the same point too, if it still comes by there.
+        assert kill_trial.worker_deaths(trial.store) >= 1, f"{point} was never reached"
+    trial.check(expected, reader)
+
+
+def test_a_kill_at_every_commit_point_loses_nothing(trials):
+    assert len(POINTS) == 4 * 3 + 4 * 3 + 5
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        list(pool.map(lambda point: _trial_at_point(trials, point), POINTS))
+
+
+def test_the_points_are_all_there_are():
+    from penstock.tfx import crash_points
+
+    assert set(ORCHESTRATOR + WORKER + PUSH) == set(crash_points.POINTS)
+
+
+def test_kills_at_random_times_lose_nothing(trials):
+    kill_trial, template, expected, seconds = trials
+    generator = random.Random(20260101)
+    plan = [(i, generator.uniform(0, seconds), i % 2 == 1) for i in range(RANDOM_KILLS)]
+    killed = []
+
+    def trial_at_time(entry):
+        number, delay, worker = entry
+        trial = kill_trial.Trial(template, template.parent / f"random-{number}")
+        reader = kill_trial.Reader(trial.store, trial.destination)
+        reader.start()
+        process = trial.start()
+        time.sleep(delay)
+        kill_trial.kill_process(process.pid, worker)
+        process.join()
+        killed.append(process.exitcode)
+        trial.check(expected, reader)
+
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        list(pool.map(trial_at_time, plan))
+    assert len(killed) == RANDOM_KILLS
+    # Most orchestrators were hit while they worked; otherwise the test would prove little.
+    assert killed.count(-9) > RANDOM_KILLS // 4
+
+
+def test_two_runs_at_once_in_one_store_are_safe(trials, tmp_path):
+    """They run the same steps or others, write one database, and push to one destination."""
+    kill_trial, template, *_ = trials
+    trial = kill_trial.Trial(template, tmp_path / "both")
+    reader = kill_trial.Reader(trial.store, trial.destination)
+    reader.start()
+    factors = {"five": 5, "six": 6, "five again": 5}
+    runs = [kill_trial.start_run(trial.folder, factor, run) for run, factor in factors.items()]
+    for run in runs:
+        run.join()
+    reader.stop()
+    assert [run.exitcode for run in runs] == [0, 0, 0], (trial.folder / "output.txt").read_text()
+    assert reader.faults == []
+    # Both runs with the factor 5 push the same model: it gets one version, or two with 6 in between.
+    assert kill_trial.versions(trial.destination) in (["1", "2", "3"], ["1", "2", "3", "4"])

@@ -1,0 +1,134 @@
+"""The Trainer step: what it writes, resume from the scratch directory, placement, progress."""
+
+import json
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from penstock.tfx.components.trainer import Trainer
+from penstock.tfx.training import fit
+from penstock.tfx.training.model_digest import content_digest
+
+
+def read(context, name) -> dict:
+    return json.loads((context.outputs["model"].path / name).read_text())
+
+
+def test_files(trained):
+    path = trained.outputs["model"].path
+    assert {p.name for p in path.iterdir()} == {
+        "model.keras", "saved_model", "state", "task.json", "history.json", "training.json",
+        "golden.npz", "golden.json", "tensorboard",
+    }  # fmt: skip
+    task = read(trained, "task.json")
+    assert task["task"] == "vision.classification"
+    assert task["config"]["model"]["filters"] == [4]
+    assert list(task["input_features"]) == ["image"]
+    assert (path / "state" / "state.json").exists()
+
+
+def test_history_and_training_record(trained):
+    history = read(trained, "history.json")["history"]
+    assert sorted(history) == ["accuracy", "loss", "val_accuracy", "val_loss"]
+    assert all(len(values) == 4 for values in history.values())
+    assert history["loss"][-1] < history["loss"][0]
+    record = read(trained, "training.json")
+    assert record["seed"] == 0
+    assert record["strategy"] == "cpu"
+    assert record["precision"] == "float32"
+    assert record["deterministic"] is True
+    assert record["versions"]["keras"] == keras.__version__
+    assert record["resumed_at"] is None
+    assert record["examples_per_second"] > 0
+    assert 0 <= record["input_wait_share"] <= 1
+    # 1 grey channel * 3 * 3 * 4 filters + 4; 4 * 4 * 4 values after pooling * 3 classes + 3.
+    assert record["parameters"] == 40 + 195
+    assert trained.outputs["model"].properties == {"parameters": 235}
+
+
+def test_progress(trained):
+    done = [m["done"] for m in trained.messages if m["done"] is not None]
+    assert done == sorted(done)
+    assert done[-1] == 16  # ceil(60 / 16) = 4 steps, 4 epochs
+    last = [m for m in trained.messages if m["done"] == 16][-1]
+    assert last["total"] == 16
+    assert {"epoch", "loss", "val_accuracy", "input_wait"} <= set(last["values"])
+    assert last["values"]["epoch"] == "4/4"
+
+
+def test_tensorboard_logs_every_epoch(trained):
+    directory = trained.outputs["model"].path / "tensorboard" / "validation"
+    (file,) = directory.iterdir()
+    tags = [
+        (value.tag, event.step)
+        for event in map(
+            tf.compat.v1.Event.FromString,
+            (record.numpy() for record in tf.data.TFRecordDataset(str(file))),
+        )
+        for value in event.summary.value
+    ]
+    assert [step for tag, step in tags if tag == "epoch_loss"] == [0, 1, 2, 3]
+
+
+def test_killed_trainer_goes_on(workshop, trained, tmp_path, monkeypatch):
+    """Augmentation and dropout on; checkpoints after each step; killed after 6 of 16 steps."""
+
+    class Kill(keras.callbacks.Callback):
+        steps = 0
+
+        def on_train_batch_end(self, batch, logs=None):
+            Kill.steps += 1
+            if Kill.steps == 7:
+                raise KeyboardInterrupt
+
+    whole = fit.fit
+    monkeypatch.setattr(fit, "fit", lambda *a, **k: whole(*a, extra_callbacks=(Kill(),), **k))
+    with pytest.raises(KeyboardInterrupt):
+        workshop.train(scratch=tmp_path, checkpoint_every_steps=1)
+    monkeypatch.undo()
+    resumed = workshop.train(scratch=tmp_path, checkpoint_every_steps=1)
+    assert read(resumed, "training.json")["resumed_at"] == [1, 2]
+    assert resumed.messages[0]["values"] == {"resumed": "epoch 2, step 2"}
+    assert read(resumed, "history.json") == read(trained, "history.json")
+    digests = [content_digest(c.outputs["model"].path) for c in (resumed, trained)]
+    assert digests[0] == digests[1]
+    # One run's logs, epoch by epoch, though two processes wrote them.
+    assert len(list((resumed.outputs["model"].path / "tensorboard" / "train").iterdir())) == 2
+
+
+def test_seed_changes_the_model(workshop, trained):
+    other = workshop.train(seed=1, epochs=1, tensorboard=False)
+    assert content_digest(other.outputs["model"].path) != content_digest(
+        trained.outputs["model"].path
+    )
+    assert not (other.outputs["model"].path / "tensorboard").exists()
+
+
+def test_policy_is_reset_and_the_export_is_float32(workshop):
+    context = workshop.train(epochs=1, precision="mixed_bfloat16", validation_split=None)
+    assert keras.config.dtype_policy().name == "float32"
+    model = keras.saving.load_model(context.outputs["model"].path / "model.keras", compile=False)
+    assert {layer.compute_dtype for layer in model.layers} == {"float32"}
+    assert np.isfinite(model.get_weights()[0]).all()
+    assert "val_loss" not in read(context, "history.json")["history"]
+
+
+@pytest.mark.parametrize(("strategy", "devices"), [("cpu", "cpu"), ("gpu", "auto")])
+def test_environment(strategy, devices):
+    parameters = Trainer.Parameters.model_validate_json(
+        json.dumps(
+            {
+                "task": "vision.classification",
+                "task_config": {},
+                "train": {"strategy": strategy},
+                "seed": 0,
+                "golden_examples": 1,
+                "golden_split": "test",
+            }
+        )
+    )
+    environment = Trainer.environment(parameters)
+    assert (environment.tensorflow, environment.devices) == (True, devices)
+    assert Trainer.modules(parameters) == ("penstock.models.vision.classification.task",)

@@ -1,0 +1,97 @@
+"""When a step need not run: the key of an execution, and what it is made of.
+
+Ingredients of the key (a test changes each once):
+
+- `component`: the component's module and name;
+- `parameters`: its resolved parameters, defaults included;
+- `inputs`: the content digest of each input artifact;
+- `outputs`: type and format version of each output;
+- `code`: the syntax tree of each module that it runs (`code_fingerprint.py`): its own, those that
+  it declares (a task's, a source's), those that take its outputs' content digests, and what all of
+  them import;
+- `libraries`: the versions of the distributions that it declares, and Python's;
+- `files`: the content of each file that it reads outside the store (`file_index.py`);
+- `environment`: which devices its process sees.
+"""
+
+import hashlib
+import json
+import sys
+from importlib import metadata as distributions
+from pathlib import Path
+
+from penstock.tfx.code_fingerprint import code_index, fingerprint
+from penstock.tfx.component import Input
+from penstock.tfx.file_index import FileIndex, digest_of_paths, summary
+from penstock.tfx.pipeline import Step
+
+NAMED_FILES = 200
+"""Up to so many files are kept one by one, so that `penstock why` can name the one that changed."""
+
+
+class Fingerprints:
+    """The indexes of code and files of one store.
+
+    Args:
+        directory: the store's `fingerprints/`.
+    """
+
+    def __init__(self, directory: Path):
+        self._code = code_index(directory / "code.json")
+        self._directory = directory
+        self._files: dict[str, FileIndex] = {}
+
+    def code(self, modules: tuple[str, ...]) -> dict[str, str]:
+        """Module -> digest of its syntax tree, for all that the given modules reach."""
+        return fingerprint(modules, self._code)
+
+    def files(self, step: str, paths: list[Path]) -> dict:
+        """`{"count", "digest", "named"}` of the files that a step reads."""
+        if not paths:
+            return {}
+        index = self._files.setdefault(step, FileIndex(self._directory / f"files-{step}.json"))
+        digests = digest_of_paths(index, paths)
+        named = digests if len(digests) <= NAMED_FILES else {}
+        return {"count": len(digests), "digest": summary(digests), "named": named}
+
+    def save(self) -> None:
+        """Keeps what was read for next time."""
+        for index in (self._code, *self._files.values()):
+            index.save()
+
+
+def ingredients(step: Step, inputs: dict[str, Input], fingerprints: Fingerprints) -> dict:
+    """Everything that the result of a step depends on, as JSON."""
+    component, parameters = step.component, step.parameters
+    digesters = (kind.digest_module for kind in component.outputs.values())
+    modules = (component.__module__, *component.modules(parameters), *filter(None, digesters))
+    return {
+        "component": component.reference(),
+        "parameters": parameters.model_dump(mode="json"),
+        "inputs": {name: inputs[name].content_digest for name in sorted(inputs)},
+        "outputs": {
+            name: f"{kind.__name__} {kind.format_version}"
+            for name, kind in component.outputs.items()
+        },
+        "code": fingerprints.code(modules),
+        "libraries": _versions(component.libraries(parameters)),
+        "files": fingerprints.files(step.name, component.files(parameters)),
+        "environment": {"devices": component.environment(parameters).devices},
+    }
+
+
+def _versions(names: tuple[str, ...]) -> dict[str, str]:
+    versions = {"python": "{}.{}".format(*sys.version_info)}
+    for name in names:
+        try:
+            versions[name] = distributions.version(name)
+        except distributions.PackageNotFoundError:
+            versions[name] = "not installed"
+    return versions
+
+
+def key_of(found: dict) -> str:
+    """The cache key: one digest of all ingredients."""
+    files = {name: found["files"].get(name) for name in ("count", "digest")}
+    canonical = json.dumps({**found, "files": files}, sort_keys=True)
+    return hashlib.sha256(canonical.encode()).hexdigest()

@@ -1,0 +1,1 @@
+"""One file for each step: its contract on top, its work below (heavy imports inside `execute`)."""

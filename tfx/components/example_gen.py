@@ -1,0 +1,81 @@
+"""ExampleGen: source -> Examples and Quarantine. See `penstock/pipelines/example_gen.py`.
+
+A gate: stops the run if more records than `max_bad_fraction` could not be used.
+"""
+
+from pathlib import Path
+
+from penstock.pipelines.config import Config
+from penstock.pipelines.sources import locate
+from penstock.tfx.artifacts import Examples, Quarantine
+from penstock.tfx.component import Component, Environment, ExecutionContext
+
+
+class ExampleGen(Component):
+    """Reads, checks and splits the raw data and writes it as a TFDS data set."""
+
+    outputs = {"examples": Examples, "quarantine": Quarantine}
+
+    class Parameters(Config):
+        """`source`: the config's `data.source`; `expand`: a module with `expand(record)`."""
+
+        source: dict
+        splits: dict[str, float]
+        split_from: str | None = None
+        max_bad_fraction: float = 0.01
+        shards: int | None = None
+        expand: str | None = None
+
+    @classmethod
+    def environment(cls, parameters) -> Environment:
+        source = locate.load(parameters.source)
+        return Environment(tensorflow=source.needs_tensorflow, beam=True)
+
+    @classmethod
+    def modules(cls, parameters) -> tuple[str, ...]:
+        source = locate.source_module(parameters.source["type"])
+        return (source, parameters.expand) if parameters.expand else (source,)
+
+    @classmethod
+    def libraries(cls, parameters) -> tuple[str, ...]:
+        return locate.load(parameters.source).libraries
+
+    @classmethod
+    def files(cls, parameters) -> list[Path]:
+        return locate.load(parameters.source).files()
+
+    @classmethod
+    def check(cls, parameters) -> list[str]:
+        return locate.load(parameters.source).check()
+
+    @staticmethod
+    def execute(context: ExecutionContext) -> None:
+        from penstock.pipelines import quarantine
+        from penstock.pipelines.example_gen import generate
+        from penstock.pipelines.splits import Splitter
+
+        parameters = context.parameters
+        splitter = Splitter(parameters.splits, parameters.split_from)
+        generated = generate(
+            locate.load(parameters.source),
+            splitter,
+            context.outputs["examples"].path,
+            context.scratch,
+            shards=parameters.shards,
+            expand=parameters.expand,
+        )
+        good = sum(generated.splits.values())
+        quarantine.write(context.outputs["quarantine"].path, generated.bad, good)
+        context.outputs["examples"].properties["splits"] = generated.splits
+        context.outputs["quarantine"].properties["bad"] = len(generated.bad)
+        shown = ", ".join(f"{name} {count:,}" for name, count in generated.splits.items())
+        context.progress(examples=good, bad=len(generated.bad), splits=shown)
+        reason = quarantine.too_many(generated.bad, good, parameters.max_bad_fraction)
+        if reason:
+            context.stop(reason)
+        elif not generated.splits.get(splitter.names[0]):
+            raise ValueError(
+                f"The training split `{splitter.names[0]}` is empty. Expected: at least one "
+                f"example. Received: {shown}. Raise its fraction in `data.splits`, name the "
+                "source's own training split there first, or give the source more data."
+            )

@@ -1,0 +1,55 @@
+"""SchemaGen: Statistics -> Schema. See `penstock/pipelines/schema.py`."""
+
+from pathlib import Path
+
+from penstock.pipelines.config import Config
+from penstock.tfx.artifacts import Schema, Statistics
+from penstock.tfx.component import Component, Environment, ExecutionContext
+
+
+class SchemaGen(Component):
+    """Infers what the data are, or takes the schema that a person has reviewed."""
+
+    inputs = {"statistics": Statistics}
+    outputs = {"schema": Schema}
+
+    class Parameters(Config):
+        """`reviewed_schema`: a `schema.pbtxt` that is taken instead of an inferred one."""
+
+        reviewed_schema: str | None = None
+
+    @classmethod
+    def environment(cls, parameters) -> Environment:
+        del parameters
+        return Environment(beam=True)
+
+    @classmethod
+    def libraries(cls, parameters) -> tuple[str, ...]:
+        del parameters
+        return ("tensorflow-metadata",)
+
+    @classmethod
+    def files(cls, parameters) -> list[Path]:
+        return [Path(parameters.reviewed_schema)] if parameters.reviewed_schema else []
+
+    @classmethod
+    def check(cls, parameters) -> list[str]:
+        path = parameters.reviewed_schema
+        if path is None or Path(path).is_file():
+            return []
+        return [
+            "`data.reviewed_schema` must be a file, the `schema.pbtxt` of a run, reviewed. "
+            f"Received: {path!r} (no such file). Correct the path, or leave it out to infer one."
+        ]
+
+    @staticmethod
+    def execute(context: ExecutionContext) -> None:
+        from penstock.pipelines import schema, statistics_files
+
+        reviewed = context.parameters.reviewed_schema
+        if reviewed:
+            found = schema.read(reviewed)
+        else:
+            found = schema.infer(statistics_files.read(context.inputs["statistics"].path))
+        schema.write(context.outputs["schema"].path, found)
+        context.progress(features=len(found.feature), reviewed="yes" if reviewed else "no")

@@ -1,0 +1,207 @@
+"""Trainer: trains the task's model and writes everything that is needed to serve and judge it.
+
+Comes in: TransformedExamples, TransformState and the raw Examples (for golden records). Goes out:
+a Model: `model.keras`, `saved_model/`, `state/`, `task.json`, `history.json`, `training.json`,
+`golden.npz` and `.json`, `tensorboard/`. Killed and tried again, it goes on from its last
+checkpoint.
+"""
+
+from penstock.models.locate import task_package
+from penstock.tfx.accelerators import accelerator_visible
+from penstock.tfx.artifacts import Examples, Model, TransformedExamples, TransformState
+from penstock.tfx.component import Component, Environment, ExecutionContext
+from penstock.tfx.training.config import TrainConfig
+
+LIBRARIES = ("tensorflow", "keras", "keras-hub", "numpy")
+
+
+class Trainer(Component):
+    """Trains with the batches of `train.train_split`, validates on `train.validation_split`."""
+
+    inputs = {"transformed": TransformedExamples, "state": TransformState, "examples": Examples}
+    outputs = {"model": Model}
+
+    class Parameters(Component.Parameters):
+        """`golden_examples` of `golden_split` become the golden records."""
+
+        task: str
+        task_config: dict
+        train: TrainConfig
+        seed: int
+        golden_examples: int
+        golden_split: str
+
+    @classmethod
+    def environment(cls, parameters):
+        wanted = parameters.train.strategy
+        on_cpu = wanted == "cpu" or (wanted == "auto" and not accelerator_visible())
+        return Environment(tensorflow=True, devices="cpu" if on_cpu else "auto")
+
+    @classmethod
+    def modules(cls, parameters):
+        return (f"{task_package(parameters.task)}.task",)
+
+    @classmethod
+    def libraries(cls, parameters):
+        return LIBRARIES
+
+    @classmethod
+    def check(cls, parameters):
+        if parameters.train.strategy == "gpu" and not accelerator_visible():
+            return [
+                "`train.strategy` is gpu, but this machine shows no accelerator. "
+                "Set `train.strategy=auto`, or check the driver and CUDA_VISIBLE_DEVICES."
+            ]
+        return []
+
+    @staticmethod
+    def execute(context: ExecutionContext) -> None:
+        import shutil
+
+        import keras
+
+        from penstock.pipelines.state import State
+        from penstock.tfx.training import placement
+
+        parameters = context.parameters
+        task = _load_task(parameters.task, parameters.task_config)
+        state = State.load(context.inputs["state"].path)
+        place = placement.choose(parameters.train)
+        try:
+            placement.prepare_process(place, parameters.seed)
+            with place.scope():
+                model, result = _train(context, task, state, place)
+            output = context.outputs["model"]
+            logs = context.scratch / "tensorboard"
+            if logs.is_dir():
+                shutil.copytree(logs, output.path / "tensorboard")
+            _export(context, task, state, model)
+            _record(context, model, result, place)
+        finally:
+            keras.config.set_dtype_policy("float32")
+
+
+def _load_task(name: str, sections: dict):
+    import json
+
+    from penstock.models.locate import config_class, task_class
+
+    return task_class(name)(config_class(name).model_validate_json(json.dumps(sections)))
+
+
+def _train(context, task, state, place):
+    """Builds and trains the model; returns it with `fit.Result`."""
+    from penstock.pipelines import inputs
+    from penstock.tfx.training import fit, optimizers
+
+    train, data = context.parameters.train, context.inputs["transformed"].path
+    steps_per_epoch = inputs.steps_per_epoch(data, train.train_split, train.batch_size)
+    model = task.build(state)
+    optimizer = optimizers.make_optimizer(
+        train.optimizer, steps_per_epoch=steps_per_epoch, epochs=train.epochs
+    )
+    task.compile(
+        model, optimizer, jit_compile=place.xla, steps_per_execution=train.steps_per_execution
+    )
+    result = fit.fit(
+        model,
+        lambda epoch, step: _training_batches(context, task, state, epoch, step),
+        steps_per_epoch=steps_per_epoch,
+        config=train,
+        seed=context.parameters.seed,
+        validation=_validation_batches(context, task, state),
+        checkpoints=context.scratch / "checkpoints",
+        tensorboard=context.scratch / "tensorboard" if train.tensorboard else None,
+        report=context.progress,
+        on_cpu=place.on_cpu,
+    )
+    return model, result
+
+
+def _training_batches(context, task, state, epoch, step):
+    from penstock.pipelines import inputs
+
+    train = context.parameters.train
+    return inputs.training_batches(
+        context.inputs["transformed"].path,
+        train.train_split,
+        batch_size=train.batch_size,
+        seed=context.parameters.seed,
+        first_epoch=epoch,
+        first_step=step,
+        shuffle_buffer=train.shuffle_buffer,
+        cache=train.cache,
+        augment=lambda batch, targets, seed: task.augment(batch, targets, seed, state),
+        training_inputs=lambda batch, targets: task.training_inputs(batch, targets, state),
+    )
+
+
+def _validation_batches(context, task, state):
+    """Batches of the validation split with their number, or None without one."""
+    import tensorflow as tf
+
+    from penstock.pipelines import inputs
+
+    train, data = context.parameters.train, context.inputs["transformed"].path
+    if train.validation_split is None:
+        return None
+    batches = inputs.evaluation_batches(
+        data,
+        train.validation_split,
+        batch_size=train.batch_size,
+        training_inputs=lambda batch, targets: task.training_inputs(batch, targets, state),
+    )
+    count = inputs.steps_per_epoch(data, train.validation_split, train.batch_size)
+    return batches.cache().apply(tf.data.experimental.assert_cardinality(count))
+
+
+def _export(context, task, state, model):
+    from penstock.pipelines import examples
+    from penstock.tfx.training import export
+
+    parameters, data = context.parameters, context.inputs["examples"].path
+    features = task.input_features(state.features)
+    batches = examples.raw_dataset(
+        data, parameters.golden_split, parameters.golden_examples, features
+    )
+    requests = next(batches.as_numpy_iterator())
+    export.export(
+        context.outputs["model"].path,
+        task=task,
+        task_name=parameters.task,
+        model=model,
+        state=state,
+        state_directory=context.inputs["state"].path,
+        signature=examples.request_signature(features),
+        requests={name: requests[name] for name in features},
+    )
+
+
+def _record(context, model, result, place):
+    """`history.json`, `training.json`, the artifact's properties and the step's last line."""
+    from importlib.metadata import version
+
+    from penstock.tfx.training import export
+
+    directory = context.outputs["model"].path
+    parameters = model.count_params()
+    export.write_history(directory, result.history)
+    record = {
+        "seed": context.parameters.seed,
+        "versions": {name: version(name) for name in LIBRARIES},
+        "strategy": place.kind,
+        "devices": list(place.devices),
+        "precision": place.precision,
+        "xla": place.xla,
+        "deterministic": place.deterministic,
+        "parameters": parameters,
+        "epochs": result.epochs,
+        "resumed_at": result.resumed_at,
+        "fit_seconds": round(result.seconds, 3),
+        "examples_per_second": round(result.examples_per_second, 1),
+        "input_wait_share": round(result.input_wait_share, 4),
+    }
+    export.write_training(directory, record)
+    context.outputs["model"].properties = {"parameters": parameters}
+    last = {name: round(values[-1], 4) for name, values in result.history.items() if values}
+    context.progress(**last, examples_per_second=round(result.examples_per_second))

@@ -1,0 +1,59 @@
+"""Transform: Examples -> TransformState and TransformedExamples.
+
+The work is in `penstock/pipelines/transform.py`; what is prepared and how is in the task's
+`data.py`. Its networks are not reached from here, so that editing them leaves this step cached.
+"""
+
+import json
+
+from penstock.models import locate
+from penstock.pipelines.config import Config
+from penstock.tfx.artifacts import Examples, TransformedExamples, TransformState
+from penstock.tfx.component import Component, Environment, ExecutionContext
+
+
+class Transform(Component):
+    """Runs the task's analyzers over the training split and its preparation over all splits."""
+
+    inputs = {"examples": Examples}
+    outputs = {"state": TransformState, "transformed": TransformedExamples}
+
+    class Parameters(Config):
+        """`prepare`: the task's section of that name; analyzers see `train_split`."""
+
+        task: str
+        prepare: dict = {}
+        train_split: str = "train"
+
+    @classmethod
+    def environment(cls, parameters) -> Environment:
+        del parameters
+        return Environment(tensorflow=True, beam=True)
+
+    @classmethod
+    def modules(cls, parameters) -> tuple[str, ...]:
+        return (f"{locate.task_package(parameters.task)}.data",)
+
+    @classmethod
+    def libraries(cls, parameters) -> tuple[str, ...]:
+        del parameters
+        return ("tensorflow", "keras", "numpy")
+
+    @staticmethod
+    def execute(context: ExecutionContext) -> None:
+        from penstock.pipelines.transform import transform
+
+        parameters = context.parameters
+        section = locate.config_class(parameters.task).model_fields["prepare"].annotation
+        prepare = section.model_validate_json(json.dumps(parameters.prepare))
+        splits = transform(
+            context.inputs["examples"].path,
+            locate.data_class(parameters.task)(prepare),
+            context.outputs["state"].path,
+            context.outputs["transformed"].path,
+            context.scratch,
+            parameters.train_split,
+        )
+        context.outputs["transformed"].properties["splits"] = splits
+        shown = ", ".join(f"{name} {count:,}" for name, count in splits.items())
+        context.progress(examples=sum(splits.values()), splits=shown)

@@ -1,0 +1,123 @@
+"""The pipeline's own sections of a config (pydantic only); the task adds its sections to them.
+
+`load_config.py` reads a file and `key=value` overrides into these and the task's models.
+"""
+
+from pathlib import Path
+from typing import Annotated, Generic, Literal, TypeVar
+
+from pydantic import Field, NonNegativeFloat, PositiveInt, field_validator
+
+from penstock.pipelines.config import Config
+from penstock.pipelines.sources.source import Source
+from penstock.tfx.training.config import TrainConfig
+
+Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
+SourceType = TypeVar("SourceType", bound=Source)
+
+
+class DataConfig(Config, Generic[SourceType]):
+    """Where the data comes from, how it is split, and what is too bad to go on with.
+
+    `splits` divides the records that have no split of their own, by a hash of their key; the
+    source's own splits are kept, but for `split_from`, which is divided too.
+    """
+
+    source: SourceType
+    splits: dict[str, Fraction] = {"train": 0.8, "validation": 0.1, "test": 0.1}
+    split_from: str | None = None
+    max_bad_fraction: Fraction = 0.01
+    shards: PositiveInt | None = None
+    reviewed_schema: Path | None = None
+    on_anomaly: Literal["stop", "warn"] = "stop"
+
+    @field_validator("splits")
+    @classmethod
+    def _splits_add_up(cls, splits: dict[str, float]) -> dict[str, float]:
+        total = sum(splits.values())
+        if abs(total - 1) > 1e-6:
+            raise ValueError(
+                f"the fractions must add up to 1. Received: a sum of {total:g}. Change one of them."
+            )
+        return splits
+
+
+class Threshold(Config):
+    """Limits of one metric; both ends are allowed values."""
+
+    min: float | None = None
+    max: float | None = None
+
+
+class BaselineLimit(Config):
+    """How much worse than the latest blessed model one metric may be, on the same examples."""
+
+    max_drop: NonNegativeFloat | None = None
+    max_rise: NonNegativeFloat | None = None
+
+
+class EvaluateConfig(Config):
+    """What is measured on which split, and what a model must reach to be blessed."""
+
+    split: str = "test"
+    batch_size: PositiveInt = 256
+    slices: tuple[str, ...] = ()
+    thresholds: dict[str, Threshold] = {}
+    slice_thresholds: dict[str, Threshold] = {}
+    baseline: dict[str, BaselineLimit] = {}
+    confidence: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.95
+    resamples: PositiveInt = 1000
+
+
+class InfraConfig(Config):
+    """What the served model must keep to. Times are those of one request of one example, warm."""
+
+    examples: PositiveInt = 16
+    relative_tolerance: NonNegativeFloat = 1e-4
+    max_latency_ms: float | None = 1000.0
+    max_memory_mb: float | None = None
+
+
+class PushConfig(Config):
+    """Where the model goes: `<destination>/<version>/`, which TensorFlow Serving loads."""
+
+    destination: Path
+    keep: PositiveInt = 5
+
+
+class StoreConfig(Config):
+    """Where artifacts, runs and metadata live; `database` is any SQLAlchemy URL (default: SQLite)."""
+
+    directory: Path = Path(".penstock")
+    database: str | None = None
+
+
+class RunnerConfig(Config):
+    """How steps are run: `retries` after a worker died, number of worker processes at once."""
+
+    retries: Annotated[int, Field(ge=0)] = 1
+    workers: PositiveInt = 2
+
+
+class ExtraStep(Config):
+    """A component of the user's: `component` is `module:name`; inputs are `Step.output`."""
+
+    component: str
+    inputs: dict[str, str] = {}
+    parameters: dict[str, object] = {}
+
+
+class PipelineConfig(Config, Generic[SourceType]):
+    """Everything but the task's sections."""
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")]
+    task: str
+    seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
+    data: DataConfig[SourceType]
+    train: TrainConfig = TrainConfig()
+    evaluate: EvaluateConfig = EvaluateConfig()
+    infra: InfraConfig = InfraConfig()
+    push: PushConfig | None = None
+    store: StoreConfig = StoreConfig()
+    runner: RunnerConfig = RunnerConfig()
+    steps: dict[str, ExtraStep] = {}

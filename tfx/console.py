@@ -1,0 +1,149 @@
+"""What a person sees while a run goes on: one live line for each step, or plain lines.
+
+Plain lines where the output is no terminal, on stderr where stdout must stay JSON.
+"""
+
+import sys
+import time
+from typing import TextIO
+
+PLAIN_PROGRESS_SECONDS = 10.0
+
+
+def console_for(steps: list[str], run: str, as_json: bool):
+    """The right console for this terminal."""
+    if as_json:
+        return PlainConsole(steps, run, sys.stderr)
+    if sys.stdout.isatty():
+        return LiveConsole(steps, run)
+    return PlainConsole(steps, run, sys.stdout)
+
+
+def show_value(value: object) -> str:
+    """A value behind a step's bar, short."""
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def show_values(values: dict) -> str:
+    """All values behind a step's bar."""
+    return "  ".join(f"{name} {show_value(value)}" for name, value in values.items())
+
+
+class PlainConsole:
+    """A line when a step has ended, and now and then while a long one runs."""
+
+    def __init__(self, steps: list[str], run: str, stream: TextIO):
+        self._width = max(len(name) for name in steps)
+        self._stream = stream
+        self._said: dict[str, float] = {}
+        self._print(f"run {run}")
+
+    def __enter__(self) -> "PlainConsole":
+        return self
+
+    def __exit__(self, *_) -> None:
+        pass
+
+    def _print(self, line: str) -> None:
+        print(line, file=self._stream, flush=True)
+
+    def observe(self, step: str, what: str, facts: dict) -> None:
+        """Says what has happened, if it is worth a line."""
+        name = step.ljust(self._width)
+        if what == "executed":
+            self._print(f"{name}  {facts['seconds']:6.1f} s  {show_values(facts['summary'])}")
+        elif what == "cached":
+            self._print(f"{name}    cached  {show_values(facts['summary'])}")
+        elif what in ("damaged", "retried"):
+            self._print(f"{name}  {what}: {facts['error']}")
+        elif what == "started":
+            self._said[step] = time.monotonic()
+        elif what == "progress" and facts["total"] and self._is_time(step):
+            self._said[step] = time.monotonic()
+            share = f"{facts['done']}/{facts['total']}"
+            self._print(f"{name}  {share:>8}  {show_values(facts['values'])}")
+
+    def _is_time(self, step: str) -> bool:
+        return time.monotonic() - self._said.get(step, 0.0) >= PLAIN_PROGRESS_SECONDS
+
+
+class LiveConsole:
+    """One line for each step, redrawn in place: mark, name, time, bar, values."""
+
+    MARKS = {
+        "waiting": "[dim]·[/]",
+        "queued": "[dim]·[/]",
+        "started": "[cyan]▶[/]",
+        "executed": "[green]✔[/]",
+        "cached": "[green]⚡[/]",
+        "failed": "[red]✘[/]",
+    }
+
+    def __init__(self, steps: list[str], run: str):
+        from rich.live import Live
+
+        self._run = run
+        self._lines = {name: {"what": "waiting", "values": {}, "notes": []} for name in steps}
+        self._live = Live(get_renderable=self._table, refresh_per_second=8)
+
+    def __enter__(self) -> "LiveConsole":
+        self._live.__enter__()
+        return self
+
+    def __exit__(self, kind, *rest) -> None:
+        for line in self._lines.values():
+            if line["what"] == "started":
+                line["what"] = "failed"
+        self._live.__exit__(kind, *rest)
+
+    def observe(self, step: str, what: str, facts: dict) -> None:
+        """Keeps what is to be drawn; the live display draws it."""
+        line = self._lines[step]
+        if what == "progress":
+            line |= {"done": facts["done"], "total": facts["total"]}
+            line["values"].update(facts["values"])
+        elif what in ("damaged", "retried"):
+            line["notes"].append(f"{what}: {facts['error']}")
+        else:
+            line["what"] = what
+            if what == "started":
+                line["started"] = time.monotonic()
+            if what in ("executed", "cached"):
+                line["seconds"] = facts["seconds"]
+                line["values"] = facts["summary"]
+
+    def _table(self):
+        from rich.table import Table
+        from rich.text import Text
+
+        table = Table.grid(padding=(0, 1))
+        for name, line in self._lines.items():
+            table.add_row(
+                Text.from_markup(self.MARKS[line["what"]]), name, self._time(line), self._rest(line)
+            )
+            for note in line["notes"]:
+                table.add_row("", "", "", Text(note, style="yellow"))
+        return table
+
+    @staticmethod
+    def _time(line: dict):
+        from rich.text import Text
+
+        if line["what"] == "cached":
+            return Text("cached", style="dim", justify="right")
+        seconds = line.get("seconds") if line["what"] == "executed" else None
+        if line["what"] == "started":
+            seconds = time.monotonic() - line["started"]
+        return Text("" if seconds is None else f"{seconds:.1f} s", justify="right")
+
+    @staticmethod
+    def _rest(line: dict):
+        from rich.console import Group
+        from rich.progress_bar import ProgressBar
+        from rich.text import Text
+
+        values = Text(show_values(line["values"]), style="dim", overflow="fold")
+        if line["what"] == "started" and line.get("total"):
+            bar = ProgressBar(total=line["total"], completed=line["done"] or 0, width=30)
+            return Group(bar, values)
+        return values

@@ -1,0 +1,66 @@
+"""Writing files so that a kill or a power cut leaves either the old state or the new one.
+
+Comes in: directories and small documents. Goes out: the same, on the disk (fsync) and, where it
+matters, in one atomic rename.
+"""
+
+import hashlib
+import json
+import os
+import tempfile
+from pathlib import Path
+
+
+def sync_directory(directory: Path) -> None:
+    """Makes the names in a directory durable."""
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def sync_tree(directory: Path) -> None:
+    """Makes every file below a directory, and every name, durable."""
+    for folder, _, names in os.walk(directory):
+        for name in names:
+            descriptor = os.open(os.path.join(folder, name), os.O_RDONLY)
+            try:
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
+        sync_directory(Path(folder))
+
+
+def publish_directory(staged: Path, final: Path) -> None:
+    """Renames a complete directory to the name under which readers look for it."""
+    final.parent.mkdir(parents=True, exist_ok=True)
+    os.rename(staged, final)
+    sync_directory(final.parent)
+    sync_directory(staged.parent)
+
+
+def write_json(path: Path, document: dict) -> None:
+    """Replaces a small JSON document atomically."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(descriptor, "w") as file:
+            json.dump(document, file, sort_keys=True)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except BaseException:
+        os.unlink(temporary)
+        raise
+
+
+def files_below(directory: Path) -> list[Path]:
+    """Every file below a directory, sorted."""
+    return sorted(Path(folder) / name for folder, _, names in os.walk(directory) for name in names)
+
+
+def sha256_of_file(path: Path) -> str:
+    """The SHA-256 of a file, as hex."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

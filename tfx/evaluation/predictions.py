@@ -1,0 +1,98 @@
+"""A SavedModel answers the raw examples of a split; the task judges each answer.
+
+Comes in: a Model artifact, Examples, the task. Goes out: columns, name -> array [examples]: what
+`task.evaluate_batch` says, the key, and raw features by which one may want to slice.
+"""
+
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+
+from penstock.pipelines import examples
+from penstock.pipelines.features import Label, Number, Text
+
+
+def columns_of(
+    model: Path, data: Path, *, split: str, batch_size: int, task, state, slices=()
+) -> dict[str, np.ndarray]:
+    """Asks `serving_default` about every example of a split.
+
+    Args:
+        model: directory of the Model artifact.
+        data: directory of the Examples artifact.
+        task, state: judge the answers and make the targets.
+        slices: columns that must be there.
+
+    Raises:
+        ValueError: the split is empty.
+    """
+    described = examples.features(data)
+    asked = task.input_features(state.features)
+    read = {**asked, **task.target_features(state.features)}
+    raw = {name: feature for name, feature in described.items() if _is_slice(name, feature, slices)}
+    loaded = tf.saved_model.load(str(model / "saved_model"))
+    answer = loaded.signatures["serving_default"]
+    targets_of = tf.function(
+        lambda batch: task.prepare_targets(batch, state)[0],
+        input_signature=[examples.request_signature(read)],
+    )
+    parts = []
+    for batch in examples.raw_dataset(data, split, batch_size, {**raw, **read}):
+        decoded = _numpy(answer(**{name: batch[name] for name in asked}))
+        wanted = {name: batch[name] for name in read}
+        targets = _numpy(targets_of(wanted))
+        columns = task.evaluate_batch(decoded, targets, _numpy(wanted), state)
+        added = {name: _raw_column(batch[name], feature) for name, feature in raw.items()}
+        parts.append({"key": _text(batch["key"]), **added, **columns})
+    if not parts:
+        raise ValueError(
+            f"The split {split!r} must hold at least one example to judge a model by. "
+            "Received: none. Set `evaluate.split` or `data.splits`."
+        )
+    return {name: _joined([part[name] for part in parts]) for name in parts[0]}
+
+
+def rows_of(columns: dict[str, np.ndarray]) -> list[dict]:
+    """One dict of plain values for each example."""
+    plain = {name: [_plain(value) for value in column] for name, column in columns.items()}
+    return [dict(zip(plain, values, strict=True)) for values in zip(*plain.values(), strict=True)]
+
+
+def _is_slice(name, feature, slices):
+    """Labels and single numbers always; texts, which may be long, where they are asked for."""
+    if isinstance(feature, Number):
+        return feature.shape == ()
+    return isinstance(feature, Label) or (isinstance(feature, Text) and name in slices)
+
+
+def _raw_column(tensor, feature):
+    if isinstance(feature, Label):
+        return np.asarray(feature.names, np.str_)[tensor.numpy()]
+    return _text(tensor) if isinstance(feature, Text) else tensor.numpy()
+
+
+def _text(tensor):
+    return np.array([value.decode("utf-8", "replace") for value in tensor.numpy()], np.str_)
+
+
+def _numpy(structure):
+    return tf.nest.map_structure(lambda tensor: tensor.numpy(), structure)
+
+
+def _joined(arrays):
+    if arrays[0].dtype == object:
+        joined = np.empty(sum(map(len, arrays)), object)
+        joined[:] = [value for array in arrays for value in array]
+        return joined
+    return np.concatenate(arrays)
+
+
+def _plain(value):
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "replace")
+    if isinstance(value, np.ndarray):
+        return [_plain(part) for part in value]
+    if isinstance(value, (np.generic,)):
+        value = value.item()
+    return None if isinstance(value, float) and not np.isfinite(value) else value

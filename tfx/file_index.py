@@ -1,0 +1,80 @@
+"""The content of files outside the store, without reading again what has not changed.
+
+A file counts by path, size, mtime, ctime and inode first: where all five are as they were when it
+was last read, its digest is taken from the index. Where any differs it is read. So `touch` costs
+one read and changes nothing, and an edit that restores size and mtime is still seen (ctime cannot
+be set back).
+"""
+
+import hashlib
+import json
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from penstock.tfx import durable
+
+FORMAT_VERSION = 1
+
+SETTLE_NS = 2_000_000_000
+"""A file changed less than this before it was read may change again within one tick of the file
+system's clock; it is read again next time (git's "racily clean" entries)."""
+
+
+class FileIndex:
+    """Digests of files by their stat, kept in one JSON document.
+
+    Args:
+        path: the document; it is rebuilt when it is missing or unreadable.
+        digest: path -> JSON value, computed from the content alone.
+    """
+
+    def __init__(self, path: Path, digest: Callable[[Path], object] = durable.sha256_of_file):
+        self.path = path
+        self._digest = digest
+        self._changed = False
+        self._entries = self._load()
+
+    def _load(self) -> dict:
+        try:
+            document = json.loads(self.path.read_text())
+        except (OSError, ValueError):
+            return {}
+        return document["files"] if document.get("format_version") == FORMAT_VERSION else {}
+
+    def digest(self, path: Path) -> object:
+        """The digest of one file, read only if its stat has changed."""
+        name = os.path.abspath(path)
+        status = os.stat(name)
+        stamp = [status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino]
+        entry = self._entries.get(name)
+        if entry and entry["stamp"] == stamp and entry["settled"]:
+            return entry["digest"]
+        settled = time.time_ns() - max(status.st_mtime_ns, status.st_ctime_ns) > SETTLE_NS
+        entry = {"stamp": stamp, "settled": settled, "digest": self._digest(Path(name))}
+        self._entries[name] = entry
+        self._changed = True
+        return entry["digest"]
+
+    def save(self) -> None:
+        """Writes the index if it has changed; two writers at once cost a read, never a wrong digest."""
+        if self._changed:
+            durable.write_json(
+                self.path, {"format_version": FORMAT_VERSION, "files": self._entries}
+            )
+            self._changed = False
+
+
+def digest_of_paths(index: FileIndex, paths: list[Path]) -> dict[str, str]:
+    """Path relative to the files' common folder -> digest; moving a whole folder changes nothing."""
+    if not paths:
+        return {}
+    names = sorted(os.path.abspath(path) for path in paths)
+    root = os.path.dirname(names[0]) if len(names) == 1 else os.path.commonpath(names)
+    return {os.path.relpath(name, root): str(index.digest(Path(name))) for name in names}
+
+
+def summary(digests: dict[str, str]) -> str:
+    """One digest for all of them."""
+    return hashlib.sha256(json.dumps(digests, sort_keys=True).encode()).hexdigest()

@@ -1,0 +1,176 @@
+"""`penstock runs`, `show`, `why` and `diff`: what the store knows, for people and for scripts."""
+
+import json
+import time
+from pathlib import Path
+
+import yaml
+
+from penstock.tfx.console import show_values
+from penstock.tfx.explain import differences, flatten
+from penstock.tfx.store import Store
+
+
+def list_runs(directory: str, database: str | None, as_json: bool) -> int:
+    """Prints every run of a store."""
+    store = _open(directory, database)
+    rows = [_with_activity(store, row) for row in store.metadata.runs()]
+    if as_json:
+        print(json.dumps(rows, indent=2))
+        return 0
+    for row in rows:
+        started = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(row["started_at"]))
+        seconds = row["ended_at"] - row["started_at"]
+        print(
+            f"{row['run']}  {row['state']:<11}  {started}  {seconds:8.1f} s  {row.get('reason') or ''}"
+        )
+    if not rows:
+        print(f"The store {store.directory} has no runs yet.")
+    return 0
+
+
+def show_run(run: str | None, directory: str, database: str | None, as_json: bool) -> int:
+    """Prints the steps, artifacts and metrics of one run."""
+    store = _open(directory, database)
+    found = _with_activity(store, store.resolve_run(run))
+    steps = [_describe(store, *entry) for entry in store.metadata.steps_of(found["run"])]
+    if as_json:
+        print(json.dumps({**found, "steps": steps}, indent=2))
+        return 0
+    print(
+        f"{found['run']}  {found['state']}"
+        + (f": {found['reason']}" if found.get("reason") else "")
+    )
+    for step in steps:
+        how = "cached" if step["how"] == "cached" else f"{step['seconds']:.1f} s"
+        print(f"  {step['step']:<18} {how:>8}  {show_values(step['summary'])}")
+        for name, artifact in step["outputs"].items():
+            print(f"    {name}: {artifact['path']}  {artifact['content_digest'][:12]}")
+    for name, value in _metrics(steps).items():
+        print(f"  {name} = {value:.4g}")
+    return 0
+
+
+def why_step(run: str, step: str, directory: str, database: str | None, as_json: bool) -> int:
+    """Prints why a step ran, or why it did not have to."""
+    store = _open(directory, database)
+    found = store.resolve_run(run)
+    steps = {name: (how, record) for name, how, record in store.metadata.steps_of(found["run"])}
+    if step not in steps:
+        raise ValueError(
+            f"The run {found['run']} has no complete step {step!r}. Steps: {', '.join(steps) or 'none'}."
+        )
+    how, record = steps[step]
+    earlier = store.metadata.earlier_execution(found["pipeline"], record)
+    changes = [] if earlier is None else differences(earlier.ingredients, record.ingredients)
+    if as_json:
+        facts = {"step": step, "how": how, "execution": record.id, "changes": changes}
+        facts |= {"made_by": record.run, "compared_with": earlier.run if earlier else None}
+        print(json.dumps(facts, indent=2))
+        return 0
+    if how == "cached":
+        print(
+            f"{step} was taken from the run {record.run}: nothing that it depends on has changed."
+        )
+    elif earlier is None:
+        print(f"{step} ran because this pipeline had not run it before in this store.")
+    elif not changes:
+        print(
+            f"{step} ran although nothing that it depends on has changed since the run {earlier.run}: "
+            "its outputs were damaged or gone, or what it had done elsewhere no longer held."
+        )
+    else:
+        print(f"{step} ran because, since the run {earlier.run},")
+        for change in changes:
+            print(f"  - {change}")
+    return 0
+
+
+def diff_runs(first: str, second: str, directory: str, database: str | None, as_json: bool) -> int:
+    """Prints how two runs differ: config, ingredients of each step, metrics."""
+    store = _open(directory, database)
+    runs = [store.resolve_run(name)["run"] for name in (first, second)]
+    configs = [flatten(_config(store, run)) for run in runs]
+    records = [{name: record for name, _, record in store.metadata.steps_of(run)} for run in runs]
+    metrics = [
+        _metrics([_describe(store, name, "", record) for name, record in steps.items()])
+        for steps in records
+    ]
+    facts = {
+        "config": _changed(*configs),
+        "steps": {
+            name: differences(records[0][name].ingredients, records[1][name].ingredients)
+            for name in records[0]
+            if name in records[1] and records[0][name].id != records[1][name].id
+        },
+        "metrics": _changed(*metrics),
+    }
+    if as_json:
+        print(json.dumps(facts, indent=2))
+        return 0
+    for name, (before, now) in facts["config"].items():
+        print(f"config   {name}: {before!r} -> {now!r}")
+    for name, changes in facts["steps"].items():
+        print(f"step     {name}: {'; '.join(changes) or 'ran again'}")
+    for name, (before, now) in facts["metrics"].items():
+        print(f"metric   {name}: {before} -> {now}")
+    if not any(facts.values()):
+        print("The two runs do not differ.")
+    return 0
+
+
+def _open(directory: str, database: str | None) -> Store:
+    path = Path(directory)
+    if not path.is_dir() and database is None:
+        raise ValueError(
+            f"There is no store in {str(path)!r}. Start one with `penstock run CONFIG`, or name "
+            "another with `--store`."
+        )
+    return Store(path, database)
+
+
+def _with_activity(store: Store, row: dict) -> dict:
+    """A run that says it is running but holds no lease was killed."""
+    if row["state"] == "RUNNING" and not store.is_active(row["run"]):
+        return {**row, "state": "INTERRUPTED", "reason": f"killed; penstock resume {row['run']}"}
+    return row
+
+
+def _describe(store: Store, step: str, how: str, record) -> dict:
+    outputs = {
+        name: {
+            "type": artifact.type,
+            "path": str(store.directory / artifact.uri),
+            "content_digest": artifact.content_digest,
+            "bytes": artifact.size_bytes,
+            "properties": artifact.properties,
+        }
+        for name, artifact in record.outputs.items()
+    }
+    return {
+        "step": step,
+        "how": how,
+        "execution": record.id,
+        "seconds": record.seconds,
+        "summary": record.summary,
+        "gate": record.gate,
+        "outputs": outputs,
+    }
+
+
+def _metrics(steps: list[dict]) -> dict:
+    return {
+        name: value
+        for step in steps
+        for artifact in step["outputs"].values()
+        for name, value in artifact["properties"].get("metrics", {}).items()
+    }
+
+
+def _config(store: Store, run: str) -> dict:
+    return yaml.safe_load((store.run_directory(run) / "config.yaml").read_text())
+
+
+def _changed(before: dict, now: dict) -> dict:
+    names = sorted(before.keys() | now.keys())
+    return {n: [before.get(n), now.get(n)] for n in names if before.get(n) != now.get(n)}

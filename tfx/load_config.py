@@ -1,0 +1,207 @@
+"""From a YAML file and `key=value` overrides to a checked configuration, or to all its faults.
+
+Comes in: a path and overrides. Goes out: a `RunConfig`, whose parts are pydantic models (the
+pipeline's, with the source's inside; the task's). TensorFlow and Beam are not imported.
+"""
+
+import json
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from penstock.models import locate
+from penstock.models.config import TaskConfig
+from penstock.pipelines.sources.locate import source_class
+from penstock.pipelines.sources.source import Source
+from penstock.tfx.config import PipelineConfig
+from penstock.tfx.config_faults import describe, unknown_key
+
+
+class ConfigError(ValueError):
+    """A config with faults: `faults` holds one sentence each, the message all of them."""
+
+    def __init__(self, origin: str, faults: list[str]):
+        noun = "fault" if len(faults) == 1 else "faults"
+        lines = "".join(f"\n  - {fault}" for fault in faults)
+        super().__init__(f"{origin} has {len(faults)} {noun}:{lines}")
+        self.faults = faults
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """A resolved configuration: the pipeline's sections and the task's."""
+
+    pipeline: PipelineConfig
+    task: TaskConfig
+
+    def dump(self) -> dict:
+        """All sections with all defaults, as JSON; loading it again gives an equal config."""
+        return self.pipeline.model_dump(mode="json", serialize_as_any=True) | self.task.model_dump(
+            mode="json"
+        )
+
+
+def load_config(path: Path, overrides: tuple[str, ...] = ()) -> RunConfig:
+    """Reads and checks a config file.
+
+    Args:
+        overrides: `train.epochs=3`; values are read as YAML.
+
+    Raises:
+        ConfigError: the file cannot be read or has faults; all of them are reported.
+    """
+    document = read_yaml(path)
+    faults = [fault for text in overrides for fault in _override(document, text)]
+    config, more = resolve(document)
+    if faults or more:
+        raise ConfigError(str(path), faults + more)
+    return config
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML 1.1 as PyYAML reads it, but `1e-3` is a number and dates stay text."""
+
+    yaml_implicit_resolvers = {
+        first: [(tag, pattern) for tag, pattern in resolvers if not tag.endswith("timestamp")]
+        for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+    }
+
+
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float",
+    re.compile(r"^[-+]?[0-9]+(\.[0-9]*)?[eE][-+]?[0-9]+$"),
+    list("-+0123456789"),
+)
+
+
+def read_yaml(path: Path) -> dict:
+    """The mapping in a YAML file.
+
+    Raises:
+        ConfigError: there is no such file, or no mapping in it.
+    """
+    try:
+        document = yaml.load(Path(path).read_text(), _Loader)
+    except OSError as error:
+        raise ConfigError(str(path), [_missing_file(Path(path), error)]) from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        where = " ".join(str(error).split())
+        raise ConfigError(str(path), [f"The file is not valid YAML: {where}."]) from error
+    if not isinstance(document, dict):
+        received = type(document).__name__
+        fault = f"The file must hold a mapping (`key: value` lines). Received: {received}."
+        raise ConfigError(str(path), [fault])
+    return document
+
+
+def _missing_file(path: Path, error: OSError) -> str:
+    near = sorted(str(found) for found in Path(".").glob("configs/*/*.yaml"))
+    hint = f" Configs here: {', '.join(near)}." if near else ""
+    return f"The file cannot be read: {error.strerror}. Received: {str(path)!r}.{hint}"
+
+
+def _override(document: dict, text: str):
+    """Applies one `key.path=value`; yields a fault where it cannot."""
+    key, equals, value = text.partition("=")
+    if not equals or not key:
+        yield f"An override must read `key.path=value`. Received: {text!r}."
+        return
+    *parents, last = key.split(".")
+    section = document
+    for i, name in enumerate(parents):
+        section = section.setdefault(name, {})
+        if not isinstance(section, dict):
+            yield f"`{'.'.join(parents[: i + 1])}` is no section, so `{key}` cannot be set in it."
+            return
+    try:
+        section[last] = yaml.load(value, _Loader)
+    except yaml.YAMLError:
+        yield f"The value of `{key}` is not valid YAML. Received: {value!r}. Put it in quotes."
+
+
+def resolve(document: dict) -> tuple[RunConfig | None, list[str]]:
+    """Checks a whole document; returns the config (None where there are faults) and all faults."""
+    faults: list[str] = []
+    task_type = _task_type(document, faults)
+    source_type = _source_type(document, faults)
+    pipeline_model = PipelineConfig[source_type or Source]
+    own = set(PipelineConfig.model_fields)
+    task_sections = {key: value for key, value in document.items() if key not in own}
+    if task_type is not None:
+        known = [*own, *task_type.model_fields]
+        unknown = [key for key in task_sections if key not in task_type.model_fields]
+        faults += [unknown_key((key,), known) for key in unknown]
+        task_sections = {k: v for k, v in task_sections.items() if k not in unknown}
+    sections = {key: value for key, value in document.items() if key in own}
+    pipeline = _validate(pipeline_model, sections, faults, skip_source=source_type is None)
+    task = task_type and _validate(task_type, task_sections, faults)
+    if pipeline is not None and not faults:
+        faults += pipeline.data.source.check()
+    return (None if faults else RunConfig(pipeline, task)), faults
+
+
+def _task_type(document: dict, faults: list[str]) -> type[TaskConfig] | None:
+    name = document.get("task")
+    if not isinstance(name, str):
+        return None  # the pipeline's model says that it is missing or no string
+    try:
+        return locate.config_class(name)
+    except ValueError as error:
+        faults.append(str(error))
+    return None
+
+
+def _source_type(document: dict, faults: list[str]) -> type[Source] | None:
+    data = document.get("data")
+    source = data.get("source") if isinstance(data, dict) else None
+    if not isinstance(source, dict):
+        return None
+    if not isinstance(source.get("type"), str):
+        faults.append("`data.source.type` is missing. Expected: the kind of the source, a string.")
+        return None
+    try:
+        return source_class(source["type"])
+    except ValueError as error:
+        faults.append(str(error))
+    return None
+
+
+def _validate(
+    model: type[BaseModel], values: dict, faults: list[str], skip_source: bool = False
+) -> BaseModel | None:
+    values = _with_default_kinds(model, values)
+    try:
+        return model.model_validate_json(json.dumps(values, default=str))
+    except ValidationError as error:
+        for fault in error.errors(include_url=False):
+            location = fault["loc"]
+            if skip_source and location[:2] == ("data", "source") and len(location) > 2:
+                continue  # the kind of the source is unknown, so its fields cannot be judged
+            faults.append(describe(model, values, fault))
+    return None
+
+
+def _with_default_kinds(model: type[BaseModel], values: object) -> object:
+    """Where a section leaves out its `type`, that of the default (`train.optimizer.momentum=0.9`)."""
+    if not isinstance(values, dict):
+        return values
+    filled = dict(values)
+    for name, field in model.model_fields.items():
+        default, given = field.default, filled.get(name)
+        if isinstance(default, BaseModel) and isinstance(given, dict):
+            kind = getattr(default, "type", None)
+            if kind is not None and "type" not in given:
+                given = {"type": kind, **given}
+            if kind is None or given["type"] == kind:
+                given = _with_default_kinds(type(default), given)
+            filled[name] = given
+    return filled
+
+
+def save_config(config: RunConfig, path: Path) -> None:
+    """Writes a resolved config, so that it can be read, compared and run again."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(yaml.safe_dump(config.dump(), sort_keys=False))

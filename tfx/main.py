@@ -1,0 +1,122 @@
+"""The command line: `penstock COMMAND`. Only declarations; each command imports its work when called.
+
+Exit codes: 0 done, 1 a step failed, 2 a fault in config or usage, 3 a gate stopped the run,
+130 interrupted.
+"""
+
+import os
+import sys
+
+import click
+
+STORE = click.option(
+    "--store", default=".penstock", show_default=True, help="The store's directory."
+)
+DATABASE = click.option(
+    "--database", default=None, help="The store's SQLAlchemy URL, if not SQLite."
+)
+JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON for a script to read.")
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="penstock")
+def cli() -> None:
+    """Raw data to a checked, served SavedModel. Start with: penstock run configs/vision/digits.yaml"""
+
+
+@cli.command()
+@click.argument("config", type=click.Path())
+@click.argument("overrides", nargs=-1, metavar="[KEY.PATH=VALUE ...]")
+@click.option("--verify", is_flag=True, help="Hash every cached file before it is reused.")
+@JSON
+def run(config, overrides, verify, as_json) -> int:
+    """Run CONFIG from raw data to a pushed model; what has not changed is taken from the cache."""
+    from penstock.tfx.run_command import run_config
+
+    return run_config(config, overrides, verify, as_json)
+
+
+@cli.command()
+@click.argument("run", required=False)
+@STORE
+@DATABASE
+@click.option("--verify", is_flag=True, help="Hash every cached file before it is reused.")
+@JSON
+def resume(run, store, database, verify, as_json) -> int:
+    """Go on with RUN (default: the newest) after a failure, a kill or Ctrl-C."""
+    from penstock.tfx.run_command import resume_run
+
+    return resume_run(run, store, database, verify, as_json)
+
+
+@cli.command()
+@click.argument("config", type=click.Path())
+@click.argument("overrides", nargs=-1, metavar="[KEY.PATH=VALUE ...]")
+@click.option("--print", "show", is_flag=True, help="Print the resolved config.")
+def validate(config, overrides, show) -> int:
+    """Check CONFIG without reading any data; all faults are reported at once."""
+    from penstock.tfx.run_command import validate_config
+
+    return validate_config(config, overrides, show)
+
+
+@cli.command()
+@STORE
+@DATABASE
+@JSON
+def runs(store, database, as_json) -> int:
+    """List the runs of a store, oldest first."""
+    from penstock.tfx.inspect_commands import list_runs
+
+    return list_runs(store, database, as_json)
+
+
+@cli.command()
+@click.argument("run", required=False)
+@STORE
+@DATABASE
+@JSON
+def show(run, store, database, as_json) -> int:
+    """Show the steps, artifacts and metrics of RUN (default: the newest)."""
+    from penstock.tfx.inspect_commands import show_run
+
+    return show_run(run, store, database, as_json)
+
+
+@cli.command()
+@click.argument("run")
+@click.argument("step")
+@STORE
+@DATABASE
+@JSON
+def why(run, step, store, database, as_json) -> int:
+    """Say why STEP of RUN ran, or why it did not have to."""
+    from penstock.tfx.inspect_commands import why_step
+
+    return why_step(run, step, store, database, as_json)
+
+
+@cli.command()
+@click.argument("first")
+@click.argument("second")
+@STORE
+@DATABASE
+@JSON
+def diff(first, second, store, database, as_json) -> int:
+    """Compare two runs: config, metrics, and what each step depended on."""
+    from penstock.tfx.inspect_commands import diff_runs
+
+    return diff_runs(first, second, store, database, as_json)
+
+
+def main() -> None:
+    """The console script."""
+    # A user's own tasks and components may lie in the current folder; installed packages come first.
+    sys.path.append(os.getcwd())
+    from penstock.tfx.main_errors import exit_code_of
+
+    sys.exit(exit_code_of(lambda: cli.main(standalone_mode=False)))
+
+
+if __name__ == "__main__":
+    main()

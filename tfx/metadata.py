@@ -1,0 +1,272 @@
+"""What the metadata store is asked: runs, executions, artifacts and how they hang together.
+
+Comes in: plain values. Goes out: dictionaries and `ExecutionRecord`s. Every write is one
+transaction; several processes may write at once.
+"""
+
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+import sqlalchemy as sa
+
+from penstock.tfx.tables import artifacts, associations, contexts, events, executions
+
+RUNNING, COMPLETE, FAILED, ABANDONED = "RUNNING", "COMPLETE", "FAILED", "ABANDONED"
+STOPPED, INTERRUPTED = "STOPPED", "INTERRUPTED"
+LIVE, CORRUPT = "LIVE", "CORRUPT"
+
+
+@dataclass(frozen=True)
+class ArtifactRecord:
+    """One artifact as the store knows it; `uri` is relative to the store's directory."""
+
+    number: int
+    execution: str
+    name: str
+    type: str
+    uri: str
+    state: str
+    content_digest: str
+    size_bytes: int
+    properties: dict
+
+
+@dataclass(frozen=True)
+class ExecutionRecord:
+    """One execution with its outputs, by name."""
+
+    number: int
+    id: str
+    run: str
+    step: str
+    component: str
+    state: str
+    cache_key: str
+    ingredients: dict
+    summary: dict
+    gate: str | None
+    error: str | None
+    started_at: float
+    seconds: float | None
+    outputs: dict[str, ArtifactRecord] = field(default_factory=dict)
+
+
+class Metadata:
+    """Reads and writes the metadata store through one SQLAlchemy engine."""
+
+    def __init__(self, engine: sa.Engine):
+        self._engine = engine
+
+    @contextmanager
+    def _write(self):
+        with self._engine.connect().execution_options(write=True) as connection:
+            with connection.begin():
+                yield connection
+
+    # Runs -----------------------------------------------------------------------------------
+
+    def begin_run(self, run: str, pipeline: str, properties: dict) -> None:
+        """Records a run as running, and its pipeline if it is new; again for a resumed run."""
+        now = time.time()
+        with self._write() as connection:
+            for type_, name, parent, state, facts in (
+                ("pipeline", pipeline, None, LIVE, {}),
+                ("run", run, pipeline, RUNNING, properties),
+            ):
+                key = (contexts.c.type == type_) & (contexts.c.name == name)
+                if connection.execute(sa.select(contexts.c.number).where(key)).first():
+                    connection.execute(
+                        sa.update(contexts).where(key).values(state=state, updated_at=now)
+                    )
+                    continue
+                row = {"type": type_, "name": name, "parent": parent, "state": state}
+                row |= {"properties": facts, "created_at": now, "updated_at": now}
+                connection.execute(sa.insert(contexts), row)
+
+    def end_run(self, run: str, state: str, facts: dict) -> None:
+        """Records how a run ended; `facts` are added to its properties."""
+        key = (contexts.c.type == "run") & (contexts.c.name == run)
+        with self._write() as connection:
+            before = connection.execute(sa.select(contexts.c.properties).where(key)).scalar_one()
+            connection.execute(
+                sa.update(contexts)
+                .where(key)
+                .values(state=state, updated_at=time.time(), properties={**before, **facts})
+            )
+
+    def runs(self) -> list[dict]:
+        """Every run, oldest first: name, pipeline, state, times and properties."""
+        query = sa.select(contexts).where(contexts.c.type == "run").order_by(contexts.c.number)
+        with self._engine.connect() as connection:
+            return [_run(row) for row in connection.execute(query)]
+
+    # Executions -----------------------------------------------------------------------------
+
+    def begin_execution(self, id: str, run: str, step: str, component: str, key: str, ingredients):
+        """Records that an execution is under way."""
+        row = {"id": id, "run": run, "step": step, "component": component, "state": RUNNING}
+        row |= {"cache_key": key, "ingredients": ingredients, "summary": {}}
+        with self._write() as connection:
+            connection.execute(sa.insert(executions), row | {"started_at": time.time()})
+
+    def complete_execution(self, id: str, document: dict, uri: str) -> ExecutionRecord:
+        """Makes an execution and all its outputs visible, in one transaction.
+
+        Args:
+            document: what `published.py` wrote beside the outputs.
+            uri: the execution's directory, relative to the store.
+        """
+        with self._write() as connection:
+            where = executions.c.id == id
+            step = connection.execute(
+                sa.update(executions)
+                .where(where)
+                .values(
+                    state=COMPLETE,
+                    gate=document["gate"],
+                    summary=document["summary"],
+                    seconds=document["seconds"],
+                )
+                .returning(executions.c.run, executions.c.step)
+            ).one()
+            for name, output in document["outputs"].items():
+                row = {"execution": id, "name": name, "type": output["type"], "state": LIVE}
+                row |= {"uri": f"{uri}/{name}", "content_digest": output["content_digest"]}
+                row |= {"size_bytes": output["size_bytes"], "properties": output["properties"]}
+                number = connection.execute(
+                    sa.insert(artifacts).returning(artifacts.c.number), row
+                ).scalar_one()
+                self._event(connection, id, number, "OUTPUT", name)
+            for name, number in document["inputs"].items():
+                self._event(connection, id, number, "INPUT", name)
+            row = {"run": step.run, "step": step.step, "execution": id, "how": "executed"}
+            connection.execute(sa.insert(associations), row)
+        return self.execution(id)
+
+    @staticmethod
+    def _event(connection, execution: str, artifact: int, kind: str, name: str) -> None:
+        row = {"execution": execution, "artifact": artifact, "kind": kind, "name": name}
+        connection.execute(sa.insert(events), row)
+
+    def end_execution(self, id: str, state: str, error: str | None = None) -> None:
+        """Records that an execution made nothing."""
+        with self._write() as connection:
+            connection.execute(
+                sa.update(executions)
+                .where(executions.c.id == id)
+                .values(state=state, error=error, seconds=time.time() - executions.c.started_at)
+            )
+
+    def reuse_execution(self, run: str, step: str, id: str) -> None:
+        """Records that a run took a step's outputs from the cache."""
+        with self._write() as connection:
+            row = {"run": run, "step": step, "execution": id, "how": "cached"}
+            connection.execute(sa.insert(associations), row)
+
+    def mark_corrupt(self, id: str) -> None:
+        """Takes an execution's outputs out of use; the step that made them will run again."""
+        with self._write() as connection:
+            connection.execute(
+                sa.update(artifacts).where(artifacts.c.execution == id).values(state=CORRUPT)
+            )
+
+    def execution(self, id: str) -> ExecutionRecord:
+        """One execution with its outputs."""
+        return self._records(executions.c.id == id)[0]
+
+    def executions_of(self, run: str, state: str | None = None) -> list[ExecutionRecord]:
+        """A run's own executions, in the order in which they began."""
+        where = executions.c.run == run
+        return self._records(where if state is None else where & (executions.c.state == state))
+
+    def find_cached(self, key: str) -> list[ExecutionRecord]:
+        """Complete executions with this cache key whose outputs are all live, newest first."""
+        found = self._records((executions.c.cache_key == key) & (executions.c.state == COMPLETE))
+        return [
+            record
+            for record in reversed(found)
+            if all(output.state == LIVE for output in record.outputs.values())
+        ]
+
+    def steps_of(self, run: str) -> list[tuple[str, str, ExecutionRecord]]:
+        """What a run consists of: (step, "executed" | "cached", execution), the last of each step."""
+        query = sa.select(associations).where(associations.c.run == run)
+        with self._engine.connect() as connection:
+            rows = connection.execute(query.order_by(associations.c.number)).all()
+        last = {row.step: row for row in rows}
+        return [(row.step, row.how, self.execution(row.execution)) for row in last.values()]
+
+    def earlier_execution(self, pipeline: str, record: ExecutionRecord) -> ExecutionRecord | None:
+        """The newest complete execution of the same step in the same pipeline before this one."""
+        runs = sa.select(contexts.c.name).where(
+            (contexts.c.type == "run") & (contexts.c.parent == pipeline)
+        )
+        found = self._records(
+            executions.c.run.in_(runs)
+            & (executions.c.step == record.step)
+            & (executions.c.state == COMPLETE)
+            & (executions.c.number < record.number)
+        )
+        return found[-1] if found else None
+
+    def inputs_of(self, id: str) -> dict[str, ArtifactRecord]:
+        """The artifacts that an execution read, by input name."""
+        query = (
+            sa.select(events.c.name.label("input"), artifacts)
+            .join(artifacts, artifacts.c.number == events.c.artifact)
+            .where((events.c.execution == id) & (events.c.kind == "INPUT"))
+        )
+        with self._engine.connect() as connection:
+            return {row.input: _artifact(row) for row in connection.execute(query)}
+
+    def latest_blessed_model(self, pipeline: str, other_than: str) -> ArtifactRecord | None:
+        """The model that was blessed last in a pipeline, reused blessings counted.
+
+        Args:
+            other_than: a content digest; a model is not its own baseline.
+        """
+        query = (
+            sa.select(associations.c.execution, artifacts.c.properties)
+            .join(artifacts, artifacts.c.execution == associations.c.execution)
+            .join(contexts, (contexts.c.name == associations.c.run) & (contexts.c.type == "run"))
+            .where((contexts.c.parent == pipeline) & (artifacts.c.type == "Blessing"))
+            .order_by(associations.c.number.desc())
+        )
+        with self._engine.connect() as connection:
+            rows = connection.execute(query).all()
+        for row in rows:
+            if row.properties.get("blessed"):
+                model = self.inputs_of(row.execution).get("model")
+                if model and model.state == LIVE and model.content_digest != other_than:
+                    return model
+        return None
+
+    def _records(self, where) -> list[ExecutionRecord]:
+        with self._engine.connect() as connection:
+            rows = connection.execute(
+                sa.select(executions).where(where).order_by(executions.c.number)
+            ).all()
+            ids = [row.id for row in rows]
+            outputs: dict[str, dict[str, ArtifactRecord]] = {id: {} for id in ids}
+            for row in connection.execute(
+                sa.select(artifacts).where(artifacts.c.execution.in_(ids))
+            ):
+                outputs[row.execution][row.name] = _artifact(row)
+        return [ExecutionRecord(**row._mapping, outputs=outputs[row.id]) for row in rows]
+
+
+def _artifact(row) -> ArtifactRecord:
+    columns = ArtifactRecord.__dataclass_fields__
+    return ArtifactRecord(**{name: row._mapping[name] for name in columns})
+
+
+def _run(row) -> dict:
+    return {
+        "run": row.name,
+        "pipeline": row.parent,
+        "state": row.state,
+        "started_at": row.created_at,
+        "ended_at": row.updated_at,
+        **row.properties,
+    }

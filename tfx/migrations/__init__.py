@@ -1,0 +1,1 @@
+"""Migrations of the metadata schema (Alembic); `versions/` has one file for each revision."""

@@ -1,0 +1,122 @@
+"""A pipeline: named steps and what flows between them. Data, checked when it is made; nothing runs here."""
+
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+
+from penstock.pipelines.config import Config
+from penstock.tfx.artifacts import Artifact
+from penstock.tfx.component import Component
+
+
+@dataclass(frozen=True)
+class OutputOf:
+    """An input that is another step's output."""
+
+    step: str
+    output: str
+
+
+@dataclass(frozen=True)
+class LatestBlessedModel:
+    """An input that is the model blessed last in this pipeline, other than the candidate itself.
+
+    Attributes:
+        candidate: the model that is being judged; without this exception a second, identical run
+            would compare a model with itself.
+    """
+
+    candidate: OutputOf
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step: a component, its parameters and where its inputs come from.
+
+    Attributes:
+        after: steps that must be complete before this one starts, without giving it anything
+            (gates).
+    """
+
+    name: str
+    component: type[Component]
+    parameters: Config
+    inputs: dict[str, OutputOf | LatestBlessedModel] = field(default_factory=dict)
+    after: tuple[str, ...] = ()
+
+    def upstream(self) -> set[str]:
+        """The steps that this one waits for."""
+        sources = (
+            s.candidate if isinstance(s, LatestBlessedModel) else s for s in self.inputs.values()
+        )
+        return {source.step for source in sources} | set(self.after)
+
+
+@dataclass(frozen=True)
+class Pipeline:
+    """Steps in an order in which they can run.
+
+    Raises:
+        ValueError: an input names an unknown step or output, has the wrong type or is missing, or
+            steps wait for each other in a circle. All faults are in the message.
+    """
+
+    name: str
+    steps: tuple[Step, ...]
+
+    def __post_init__(self):
+        faults = [fault for step in self.steps for fault in self._faults(step)]
+        if faults:
+            raise ValueError("\n".join(faults))
+        object.__setattr__(self, "steps", tuple(self._sorted()))
+
+    def step(self, name: str) -> Step:
+        """A step by its name."""
+        return next(step for step in self.steps if step.name == name)
+
+    def _faults(self, step: Step) -> list[str]:
+        declared = step.component.inputs
+        faults = [
+            f"Step `{step.name}` has no input `{name}`. Its inputs: {', '.join(declared) or 'none'}."
+            for name in step.inputs
+            if name not in declared
+        ]
+        faults += [
+            f"Step `{step.name}` needs the input `{name}` ({declared[name].__name__})."
+            for name in declared
+            if name not in step.inputs and name not in step.component.optional_inputs
+        ]
+        for name, source in step.inputs.items():
+            if name in declared and isinstance(source, OutputOf):
+                faults += self._source_faults(step, name, source, declared[name])
+        return faults
+
+    def _source_faults(self, step: Step, name: str, source: OutputOf, wanted: type[Artifact]):
+        outputs = {
+            f"{other.name}.{output}": kind
+            for other in self.steps
+            for output, kind in other.component.outputs.items()
+        }
+        full = f"{source.step}.{source.output}"
+        if full not in outputs:
+            near = get_close_matches(full, outputs, n=3) or list(outputs)
+            yield (
+                f"Step `{step.name}`: input `{name}` names no output. Received: {full!r}. "
+                f"Known: {', '.join(near)}."
+            )
+        elif not issubclass(outputs[full], wanted):
+            yield (
+                f"Step `{step.name}`: input `{name}` must be of type {wanted.__name__}. "
+                f"Received: {full} of type {outputs[full].__name__}."
+            )
+
+    def _sorted(self) -> list[Step]:
+        waiting, done, ordered = list(self.steps), set(), []
+        while waiting:
+            ready = [step for step in waiting if step.upstream() <= done]
+            if not ready:
+                names = ", ".join(step.name for step in waiting)
+                raise ValueError(f"These steps wait for each other in a circle: {names}.")
+            ordered += ready
+            done |= {step.name for step in ready}
+            waiting = [step for step in waiting if step.name not in done]
+        return ordered

@@ -1,0 +1,130 @@
+"""`penstock run`, `resume` and `validate`: from a config to a run, its progress and its summary."""
+
+import json
+import signal
+import sys
+from pathlib import Path
+
+from penstock.tfx.console import console_for
+from penstock.tfx.load_config import RunConfig, load_config, save_config
+from penstock.tfx.runner import RunResult, run_pipeline
+from penstock.tfx.standard_pipeline import standard_pipeline
+from penstock.tfx.store import Store, new_id
+
+EXIT_CODES = {"COMPLETE": 0, "FAILED": 1, "STOPPED": 3}
+INTERRUPTED = 130
+
+
+def run_config(path: str, overrides: tuple[str, ...], verify: bool, as_json: bool) -> int:
+    """Starts a new run of a config file; returns the exit code."""
+    config = load_config(Path(path), overrides)
+    settings = config.pipeline.store
+    store = Store(settings.directory, settings.database)
+    run = f"{config.pipeline.name}-{new_id()}"
+    return _run(config, store, run, verify, as_json, {"config": path, "overrides": list(overrides)})
+
+
+def resume_run(
+    run: str | None, store: str, database: str | None, verify: bool, as_json: bool
+) -> int:
+    """Goes on with a run, with the config that was saved when it began."""
+    opened = Store(Path(store), database)
+    found = opened.resolve_run(run)
+    if found["state"] == "COMPLETE" and not verify:
+        print(f"The run {found['run']} is complete: there is nothing to resume.", file=sys.stderr)
+        return 0
+    config = load_config(opened.run_directory(found["run"]) / "config.yaml")
+    return _run(config, opened, found["run"], verify, as_json, {})
+
+
+def validate_config(path: str, overrides: tuple[str, ...], show: bool) -> int:
+    """Checks a config file and says so; returns the exit code."""
+    config = load_config(Path(path), overrides)
+    pipeline = standard_pipeline(config)
+    faults = [f for step in pipeline.steps for f in step.component.check(step.parameters)]
+    if faults:
+        raise ValueError("\n".join(faults))
+    if show:
+        import yaml
+
+        print(yaml.safe_dump(config.dump(), sort_keys=False), end="")
+    else:
+        print(f"{path} is valid: {len(pipeline.steps)} steps, task {config.pipeline.task}.")
+    return 0
+
+
+def _run(
+    config: RunConfig, store: Store, run: str, verify: bool, as_json: bool, facts: dict
+) -> int:
+    pipeline = standard_pipeline(config)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # a scheduler's stop is a Ctrl-C
+    store.metadata  # noqa: B018 - opened now, so that an unreachable one is said before anything else
+    save_config(config, store.run_directory(run) / "config.yaml")
+    try:
+        with console_for([step.name for step in pipeline.steps], run, as_json) as console:
+            result = run_pipeline(
+                pipeline,
+                store,
+                run,
+                observe=console.observe,
+                workers=config.pipeline.runner.workers,
+                retries=config.pipeline.runner.retries,
+                verify=verify,
+                properties=facts,
+            )
+    except KeyboardInterrupt:
+        print(f"Interrupted. {_how_to_resume(run, store)}", file=sys.stderr)
+        return INTERRUPTED
+    if as_json:
+        print(json.dumps(summary(result), indent=2))
+    else:
+        _print_summary(result, store, list(config.pipeline.evaluate.thresholds))
+    return EXIT_CODES[result.state]
+
+
+def _how_to_resume(run: str, store: Store) -> str:
+    default = store.directory == Path(".penstock").absolute()
+    return f"Go on with: penstock resume {run}" + ("" if default else f" --store {store.directory}")
+
+
+def summary(result: RunResult) -> dict:
+    """A run as JSON: how it ended, what each step did, metrics and the pushed model."""
+    steps, metrics, pushed = {}, {}, None
+    for name, state in result.states.items():
+        record = state.record
+        steps[name] = {"status": state.status, "execution": record.id if record else None}
+        if record is None:
+            continue
+        steps[name] |= {"seconds": record.seconds, "summary": record.summary}
+        for artifact in record.outputs.values():
+            metrics |= artifact.properties if artifact.type == "Evaluation" else {}
+            pushed = artifact.properties if artifact.type == "PushedModel" else pushed
+    return {
+        "run": result.run,
+        "state": result.state,
+        "reason": result.reason,
+        "stopped_at": result.step,
+        "seconds": round(result.seconds, 3),
+        "steps": steps,
+        "evaluation": metrics,
+        "pushed": pushed,
+    }
+
+
+def _print_summary(result: RunResult, store: Store, limited: list[str]) -> None:
+    """Prints the metrics that the config sets limits for (or else the first), and what is next."""
+    facts = summary(result)
+    evaluation = facts["evaluation"]
+    metrics = evaluation.get("metrics", {})
+    for name in [name for name in limited if name in metrics] or list(metrics)[:1]:
+        where = f"{evaluation['split']} split, {evaluation['examples']} examples"
+        print(f"{name} {metrics[name]:.4f} on the {where}")
+    if result.state != "COMPLETE":
+        verb = "Stopped" if result.state == "STOPPED" else "Failed"
+        print(f"{verb}: {result.reason}", file=sys.stderr)
+        print(_how_to_resume(result.run, store), file=sys.stderr)
+        return
+    if facts["pushed"]:
+        print(f"served model: {facts['pushed']['path']}")
+    print(f"run: {result.run} ({result.seconds:.1f} s)")
+    print(f"next: penstock show {result.run}")

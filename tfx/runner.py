@@ -1,0 +1,397 @@
+"""Runs a pipeline: plan, cache look-up, execute, publish; in a process that never imports TensorFlow.
+
+Comes in: a `Pipeline`, a `Store` and the name of the run. Goes out: a `RunResult`, and everything
+in the store. At every instant a kill leaves a store from which `run_pipeline` with the same run
+name goes on: complete steps are cache hits, the rest runs.
+"""
+
+import signal
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from penstock.tfx import cache, published
+from penstock.tfx.accelerators import accelerator_visible
+from penstock.tfx.component import Environment, Input
+from penstock.tfx.crash_points import reach
+from penstock.tfx.memory import memory_allows_worker
+from penstock.tfx.pipeline import LatestBlessedModel, Pipeline, Step
+from penstock.tfx.store import Store, new_id
+from penstock.tfx.worker_pool import Worker, WorkerPool
+
+MAX_REPAIRS = 3
+"""How often one run makes damaged artifacts again before it gives up (the disk is failing)."""
+
+
+@dataclass
+class StepState:
+    """How far one step is. `status`: waiting, queued, running, cached, executed, failed."""
+
+    step: Step
+    status: str = "waiting"
+    record: object = None
+    key: str = ""
+    found: dict = field(default_factory=dict)
+    inputs: dict[str, Input] = field(default_factory=dict)
+    numbers: dict[str, int] = field(default_factory=dict)
+    execution: str = ""
+    deaths: int = 0
+
+    @property
+    def done(self) -> bool:
+        """Whether its outputs are there."""
+        return self.status in ("cached", "executed")
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """How a run ended. `state`: COMPLETE, STOPPED (a gate closed) or FAILED; `reason`: one sentence."""
+
+    run: str
+    state: str
+    reason: str | None
+    step: str | None
+    states: dict[str, StepState]
+    seconds: float
+
+
+class RunEnded(Exception):
+    """Inside this module: the run cannot go on."""
+
+    def __init__(self, state: str, step: str, reason: str):
+        super().__init__(reason)
+        self.state, self.step, self.reason = state, step, reason
+
+
+def run_pipeline(
+    pipeline: Pipeline,
+    store: Store,
+    run: str,
+    *,
+    observe: Callable[[str, str, dict], None] = lambda step, what, facts: None,
+    workers: int = 2,
+    retries: int = 1,
+    verify: bool = False,
+    properties: dict | None = None,
+) -> RunResult:
+    """Runs a pipeline to its end, or goes on with a run of this name.
+
+    Args:
+        observe: called with (step, what, facts) whenever something happens.
+        workers: how many steps may run at once.
+        retries: how often a step whose worker died is tried again.
+        verify: hash every file of a cached artifact before it is reused.
+        properties: facts about the run to keep (the config's path).
+
+    Raises:
+        LeaseHeld: another process is working on this run.
+        ValueError: a step reports faults before anything has run (all of them in the message).
+    """
+    started = time.monotonic()
+    faults = [f for step in pipeline.steps for f in step.component.check(step.parameters)]
+    if faults:
+        raise ValueError("\n".join(faults))
+    with store.lease(run):
+        store.metadata.begin_run(run, pipeline.name, properties or {})
+        store.recover(run)
+        running = _Run(pipeline, store, run, observe, workers, retries, verify)
+        state, step, reason = "INTERRUPTED", None, "It was interrupted."
+        try:
+            running.go()
+            state, reason = "COMPLETE", None
+        except RunEnded as end:
+            state, step, reason = end.state, end.step, end.reason
+        finally:
+            # A second Ctrl-C must not cut this short: it records what the first one did.
+            previous = signal.signal(signal.SIGINT, signal.SIG_IGN)
+            running.close()
+            facts = {"reason": reason, "stopped_at": step}
+            store.metadata.end_run(run, state, facts)
+            signal.signal(signal.SIGINT, previous)
+    return RunResult(run, state, reason, step, running.states, time.monotonic() - started)
+
+
+class _Run:
+    """One pass over a pipeline."""
+
+    def __init__(self, pipeline, store, run, observe, workers, retries, verify):
+        self.pipeline, self.store, self.name = pipeline, store, run
+        self.observe, self.at_once = observe, workers
+        self.retries, self.verify = retries, verify
+        self.states = {step.name: StepState(step) for step in pipeline.steps}
+        self.fingerprints = cache.Fingerprints(store.directory / "fingerprints")
+        self.pool = WorkerPool(store.run_directory(run) / "logs")
+        self.repairs = 0
+
+    def go(self) -> None:
+        """Until every step is done; raises `RunEnded` where it cannot go on."""
+        while not all(state.done for state in self.states.values()):
+            while self._look_up():
+                pass
+            self.fingerprints.save()
+            if all(state.done for state in self.states.values()):
+                return
+            self._start_workers()
+            self._hand_out()
+            for worker, message in self.pool.wait():
+                self._hear(worker, message)
+
+    def close(self) -> None:
+        """Stops the workers; what they had under way is abandoned."""
+        self.pool.close()
+        for state in self.states.values():
+            # What is published but not recorded is complete: the next `recover` records it.
+            published_already = self.store.is_published(state.step.name, state.execution)
+            if state.status == "running" and not published_already:
+                self.store.metadata.end_execution(state.execution, "ABANDONED", "The run ended.")
+                published.remove(self.store.staging(state.execution))
+
+    # Plan and cache -------------------------------------------------------------------------
+
+    def _look_up(self) -> bool:
+        """Takes steps whose inputs are known from the cache, or queues them. False: none is left."""
+        moved = False
+        for state in self.states.values():
+            if state.status != "waiting":
+                continue
+            if not all(self.states[name].done for name in state.step.upstream()):
+                continue
+            self._resolve_inputs(state)
+            state.found = cache.ingredients(state.step, state.inputs, self.fingerprints)
+            state.key = cache.key_of(state.found)
+            record = self._usable(state)
+            if record is None:
+                state.status = "queued"
+                self.observe(state.step.name, "queued", {})
+            else:
+                self._finish(state, "cached", record)
+            moved = True
+        return moved
+
+    def _resolve_inputs(self, state: StepState) -> None:
+        state.inputs, state.numbers = {}, {}
+        for name, source in state.step.inputs.items():
+            if isinstance(source, LatestBlessedModel):
+                candidate = self.states[source.candidate.step].record
+                digest = candidate.outputs[source.candidate.output].content_digest
+                artifact = self.store.metadata.latest_blessed_model(self.pipeline.name, digest)
+                if artifact is not None and not self._is_whole(artifact):
+                    artifact = None
+            else:
+                artifact = self.states[source.step].record.outputs[source.output]
+            if artifact is not None:
+                state.inputs[name] = self.store.as_input(artifact)
+                state.numbers[name] = artifact.number
+
+    def _is_whole(self, artifact) -> bool:
+        try:
+            published.check_quickly((self.store.directory / artifact.uri).parent)
+        except published.CorruptArtifact:
+            self.store.metadata.mark_corrupt(artifact.execution)
+            return False
+        return True
+
+    def _usable(self, state: StepState):
+        """The newest cached execution that is undamaged and still true, or None."""
+        step = state.step
+        for record in self.store.metadata.find_cached(state.key):
+            try:
+                directory = self.store.published_directory(record.step, record.id)
+                published.check_quickly(directory)
+                if self.verify:
+                    for name in record.outputs:
+                        published.check_thoroughly(directory / name)
+            except published.CorruptArtifact as error:
+                self.store.metadata.mark_corrupt(record.id)
+                self.observe(step.name, "damaged", {"error": str(error)})
+                continue
+            outputs = {n: self.store.as_input(a) for n, a in record.outputs.items()}
+            if step.component.still_true(step.parameters, state.inputs, outputs) is None:
+                return record
+        return None
+
+    def _finish(self, state: StepState, status: str, record) -> None:
+        state.status, state.record = status, record
+        if status == "cached":
+            self.store.metadata.reuse_execution(self.name, state.step.name, record.id)
+        facts = {"seconds": record.seconds, "summary": record.summary, "gate": record.gate}
+        self.observe(state.step.name, status, facts)
+        if record.gate:
+            raise RunEnded("STOPPED", state.step.name, record.gate)
+
+    # Workers --------------------------------------------------------------------------------
+
+    def _queued(self) -> list[StepState]:
+        return [state for state in self.states.values() if state.status == "queued"]
+
+    def _environment(self, step: Step) -> Environment:
+        wanted = step.component.environment(step.parameters)
+        if wanted.devices != "cpu" and not accelerator_visible():
+            wanted = replace(wanted, devices="cpu")
+        return wanted
+
+    def _start_workers(self) -> None:
+        """Starts what the open steps will need, so that imports overlap with work."""
+        wanted = [self._environment(s.step) for s in self.states.values() if not s.done]
+        plan = merge_environments(wanted)
+        for environment in plan:
+            there = any(_covers(worker.environment, environment) for worker in self.pool.workers)
+            if environment.fresh or there:
+                continue
+            if not self.pool.workers or memory_allows_worker():
+                self.pool.start(environment)
+        importing = any(not worker.ready for worker in self.pool.workers)
+        fresh = [e for e in plan if e.fresh]
+        unused = [w for w in self.pool.workers if w.environment.fresh and not w.used]
+        if fresh and not unused and not importing and memory_allows_worker():
+            self.pool.start(fresh[0])
+
+    def _hand_out(self) -> None:
+        for state in self._queued():
+            if sum(other.status == "running" for other in self.states.values()) >= self.at_once:
+                return
+            wanted = self._environment(state.step)
+            worker = self.pool.find(wanted)
+            if worker is None and not self._must_wait(wanted):
+                worker = self.pool.start(wanted)
+            if worker is not None:
+                self._execute(state, worker)
+
+    def _must_wait(self, wanted: Environment) -> bool:
+        """Whether the step waits for a busy worker: memory is short, or the device takes only one."""
+        busy = [w for w in self.pool.workers if w.step and _covers(w.environment, wanted)]
+        exclusive = wanted.tensorflow and wanted.devices != "cpu"
+        return bool(busy) and (exclusive or not memory_allows_worker())
+
+    def _execute(self, state: StepState, worker: Worker) -> None:
+        step, store = state.step, self.store
+        state.execution, state.status = new_id(), "running"
+        reference = step.component.reference()
+        store.metadata.begin_execution(
+            state.execution, self.name, step.name, reference, state.key, state.found
+        )
+        reach("execution:recorded", step.name)
+        inputs = {
+            name: {
+                "path": str(artifact.path),
+                "type": artifact.type,
+                "content_digest": artifact.content_digest,
+                "properties": artifact.properties,
+                "number": state.numbers[name],
+            }
+            for name, artifact in state.inputs.items()
+        }
+        task = {"execution": state.execution, "run": self.name, "step": step.name}
+        task |= {"component": reference, "inputs": inputs}
+        task |= {"parameters": step.parameters.model_dump(mode="json")}
+        task |= {"staging": str(store.staging(state.execution))}
+        task |= {"scratch": str(store.scratch(self.name, step.name, state.key))}
+        task |= {"log": str(store.log_file(self.name, step.name))}
+        self.observe(step.name, "started", {"log": task["log"]})
+        worker.execute(step.name, task)
+
+    def _hear(self, worker: Worker, message: dict) -> None:
+        kind = message["type"]
+        if kind == "ready":
+            worker.ready = True
+            return
+        state = self.states.get(worker.step)
+        if state is None:
+            if kind == "died" and not worker.ready:
+                log = self.store.run_directory(self.name) / "logs"
+                raise RunEnded("FAILED", "", f"A worker could not start; its log is in {log}.")
+            return
+        if kind == "progress":
+            self.observe(state.step.name, "progress", message)
+            return
+        worker.step = None
+        if worker.environment.fresh and kind != "died":
+            self.pool.remove(worker)
+        handler = {"done": self._done, "failed": self._failed}
+        handler |= {"corrupt": self._corrupt, "died": self._died}
+        handler[kind](state, message)
+
+    # How an execution ended -----------------------------------------------------------------
+
+    def _done(self, state: StepState, message: dict) -> None:
+        del message
+        record = self.store.commit(state.step.name, state.execution)
+        published.remove(self.store.scratch(self.name, state.step.name, state.key))
+        self._finish(state, "executed", record)
+
+    def _failed(self, state: StepState, message: dict) -> None:
+        self._end(state, "failed", message["error"])
+        log = self.store.log_file(self.name, state.step.name)
+        reason = f"{state.step.name} failed: {message['error']} (full log: {log})"
+        raise RunEnded("FAILED", state.step.name, reason)
+
+    def _corrupt(self, state: StepState, message: dict) -> None:
+        """An input is damaged: the step that made it runs again, then this one."""
+        self._end(state, "waiting", message["error"])
+        self.observe(state.step.name, "damaged", {"error": message["error"]})
+        self.repairs += 1
+        execution = Path(message["directory"]).parent.name
+        self.store.metadata.mark_corrupt(execution)
+        if self.repairs > MAX_REPAIRS:
+            raise RunEnded("FAILED", state.step.name, message["error"])
+        makers = {
+            name
+            for name, other in self.states.items()
+            if other.record is not None and other.record.id == execution
+        }
+        for name in makers:
+            self.states[name].status, self.states[name].record = "waiting", None
+        for other in self._queued():
+            if other.step.upstream() & makers:
+                other.status = "waiting"
+
+    def _died(self, state: StepState, message: dict) -> None:
+        state.deaths += 1
+        how = death_sentence(message["code"])
+        self._end(state, "queued", how)
+        if state.deaths > self.retries:
+            log = self.store.log_file(self.name, state.step.name)
+            raise RunEnded(
+                "FAILED",
+                state.step.name,
+                f"{state.step.name}: its worker {how} {state.deaths} times (full log: {log}).",
+            )
+        self.observe(state.step.name, "retried", {"error": f"its worker {how}; it is tried again"})
+
+    def _end(self, state: StepState, status: str, error: str) -> None:
+        outcome = "FAILED" if status == "failed" else "ABANDONED"
+        self.store.metadata.end_execution(state.execution, outcome, error)
+        published.remove(self.store.staging(state.execution))
+        state.status = status
+
+
+def death_sentence(code: int) -> str:
+    """What became of a worker, from its exit code."""
+    if code == -signal.SIGKILL:
+        return "was killed by signal 9 (often: out of memory)"
+    if code < 0:
+        return f"was killed by signal {-code} ({signal.Signals(-code).name})"
+    return f"ended with exit code {code}"
+
+
+def merge_environments(wanted: list[Environment]) -> list[Environment]:
+    """The processes to start: one for each set of devices, one for Beam alone, one for each fresh step."""
+    fresh = [e for e in wanted if e.fresh]
+    shared = [e for e in wanted if not e.fresh]
+    heavy = {}
+    for environment in (e for e in shared if e.tensorflow):
+        known = heavy.get(environment.devices, environment)
+        heavy[environment.devices] = replace(known, beam=known.beam or environment.beam)
+    light = [Environment(beam=True)] if any(e.beam and not e.tensorflow for e in shared) else []
+    if shared and not heavy and not light:
+        light = [Environment()]
+    return [*light, *heavy.values(), *fresh]
+
+
+def _covers(have: Environment, wanted: Environment) -> bool:
+    if have.fresh or wanted.fresh:
+        return False
+    if wanted.tensorflow and (not have.tensorflow or have.devices != wanted.devices):
+        return False
+    return have.beam >= wanted.beam

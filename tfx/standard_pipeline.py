@@ -1,0 +1,133 @@
+"""The steps of every application, from a resolved config: which there are and how they are joined.
+
+```
+ExampleGen -> StatisticsGen -> SchemaGen -> ExampleValidator (gate)
+     |                                            |
+     +-----> Transform -> Trainer (after the gate) +-> Evaluator (gate) -+-> Pusher
+                             |                                          |
+                             +---------------------> InfraValidator ----+
+```
+"""
+
+from pathlib import Path
+
+from penstock.models.locate import task_package
+from penstock.tfx.code_fingerprint import locate
+from penstock.tfx.components.evaluator import Evaluator
+from penstock.tfx.components.example_gen import ExampleGen
+from penstock.tfx.components.example_validator import ExampleValidator
+from penstock.tfx.components.infra_validator import InfraValidator
+from penstock.tfx.components.pusher import Pusher
+from penstock.tfx.components.schema_gen import SchemaGen
+from penstock.tfx.components.statistics_gen import StatisticsGen
+from penstock.tfx.components.trainer import Trainer
+from penstock.tfx.components.transform import Transform
+from penstock.tfx.extra_steps import extra_steps
+from penstock.tfx.load_config import RunConfig
+from penstock.tfx.pipeline import LatestBlessedModel, OutputOf, Pipeline, Step
+
+EXAMPLES = OutputOf("ExampleGen", "examples")
+STATISTICS = OutputOf("StatisticsGen", "statistics")
+SCHEMA = OutputOf("SchemaGen", "schema")
+STATE = OutputOf("Transform", "state")
+TRANSFORMED = OutputOf("Transform", "transformed")
+MODEL = OutputOf("Trainer", "model")
+
+
+def standard_pipeline(config: RunConfig) -> Pipeline:
+    """The pipeline of an application.
+
+    Args:
+        config: resolved and checked.
+
+    Raises:
+        ValueError: an extra step of the config does not fit.
+    """
+    steps = [*_data_steps(config), *_model_steps(config)]
+    if config.pipeline.push is not None:
+        steps.append(_pusher(config))
+    return Pipeline(config.pipeline.name, (*steps, *extra_steps(config.pipeline.steps, steps)))
+
+
+def _path(path: Path | None) -> str | None:
+    return None if path is None else str(path)
+
+
+def _data_steps(config: RunConfig) -> list[Step]:
+    data, task = config.pipeline.data, config.pipeline.task
+    expand = f"{task_package(task)}.expand"
+    example_gen = ExampleGen.Parameters(
+        source=data.source.model_dump(mode="json"),
+        splits=data.splits,
+        split_from=data.split_from,
+        max_bad_fraction=data.max_bad_fraction,
+        shards=data.shards,
+        expand=expand if locate(expand) else None,
+    )
+    schema_gen = SchemaGen.Parameters(reviewed_schema=_path(data.reviewed_schema))
+    validator = ExampleValidator.Parameters(on_anomaly=data.on_anomaly)
+    transform = Transform.Parameters(
+        task=task,
+        prepare=config.task.prepare.model_dump(mode="json"),
+        train_split=config.pipeline.train.train_split,
+    )
+    return [
+        Step("ExampleGen", ExampleGen, example_gen),
+        Step("StatisticsGen", StatisticsGen, StatisticsGen.Parameters(), {"examples": EXAMPLES}),
+        Step("SchemaGen", SchemaGen, schema_gen, {"statistics": STATISTICS}),
+        Step(
+            "ExampleValidator",
+            ExampleValidator,
+            validator,
+            {"statistics": STATISTICS, "schema": SCHEMA},
+        ),
+        Step("Transform", Transform, transform, {"examples": EXAMPLES}),
+    ]
+
+
+def _model_steps(config: RunConfig) -> list[Step]:
+    pipeline = config.pipeline
+    task = {"task": pipeline.task, "task_config": config.task.model_dump(mode="json")}
+    trainer = Trainer.Parameters(
+        **task,
+        train=pipeline.train,
+        seed=pipeline.seed,
+        golden_examples=pipeline.infra.examples,
+        golden_split=pipeline.evaluate.split,
+    )
+    evaluator = Evaluator.Parameters(**task, evaluate=pipeline.evaluate, seed=pipeline.seed)
+    return [
+        Step(
+            "Trainer",
+            Trainer,
+            trainer,
+            {"transformed": TRANSFORMED, "state": STATE, "examples": EXAMPLES},
+            after=("ExampleValidator",),
+        ),
+        Step(
+            "Evaluator",
+            Evaluator,
+            evaluator,
+            {"examples": EXAMPLES, "model": MODEL, "baseline": LatestBlessedModel(MODEL)},
+        ),
+        Step(
+            "InfraValidator",
+            InfraValidator,
+            InfraValidator.Parameters(infra=pipeline.infra),
+            {"model": MODEL},
+        ),
+    ]
+
+
+def _pusher(config: RunConfig) -> Step:
+    push = config.pipeline.push
+    return Step(
+        "Pusher",
+        Pusher,
+        Pusher.Parameters(destination=str(push.destination), keep=push.keep),
+        {
+            "model": MODEL,
+            "blessing": OutputOf("Evaluator", "blessing"),
+            "parity": OutputOf("InfraValidator", "parity"),
+        },
+    )

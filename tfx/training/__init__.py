@@ -1,0 +1,1 @@
+"""What the Trainer needs: optimizers, strategy, checkpoints, callbacks, export."""

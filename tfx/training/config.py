@@ -1,0 +1,149 @@
+"""The `train` section of a config: optimizer, schedule, precision, checkpoints. No TensorFlow."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field, PositiveFloat, PositiveInt, model_validator
+
+from penstock.pipelines.config import Config
+
+Fraction = Annotated[float, Field(ge=0.0, lt=1.0)]
+
+
+class Constant(Config):
+    """The same learning rate throughout."""
+
+    type: Literal["constant"] = "constant"
+
+
+class Cosine(Config):
+    """Cosine decay to `alpha` times the learning rate over the training, after a linear warm-up.
+
+    Source: Loshchilov and Hutter, SGDR (arXiv:1608.03983), as
+    `keras.optimizers.schedules.CosineDecay`.
+    """
+
+    type: Literal["cosine"]
+    warmup_fraction: Fraction = 0.0
+    alpha: Annotated[float, Field(ge=0.0, le=1.0)] = 0.0
+
+
+class Exponential(Config):
+    """Times `rate` every `decay_epochs` epochs (`keras.optimizers.schedules.ExponentialDecay`)."""
+
+    type: Literal["exponential"]
+    rate: Annotated[float, Field(gt=0.0, le=1.0)] = 0.96
+    decay_epochs: PositiveFloat = 1.0
+    staircase: bool = False
+
+
+class Piecewise(Config):
+    """Times `factors[i]` from epoch `epochs[i]` on.
+
+    As `keras.optimizers.schedules.PiecewiseConstantDecay`; factors do not multiply up.
+    """
+
+    type: Literal["piecewise"]
+    epochs: tuple[PositiveFloat, ...]
+    factors: tuple[PositiveFloat, ...]
+
+    @model_validator(mode="after")
+    def _check_lengths(self):
+        if len(self.epochs) != len(self.factors) or list(self.epochs) != sorted(set(self.epochs)):
+            raise ValueError(
+                "`epochs` must ascend and be as many as `factors`. "
+                f"Received: epochs={self.epochs}, factors={self.factors}."
+            )
+        return self
+
+
+Schedule = Annotated[Constant | Cosine | Exponential | Piecewise, Field(discriminator="type")]
+
+
+class OptimizerBase(Config):
+    """What all optimizers share."""
+
+    learning_rate: PositiveFloat
+    schedule: Schedule = Constant()
+    clip_norm: PositiveFloat | None = None
+    ema_momentum: Fraction | None = None
+
+
+class SGD(OptimizerBase):
+    """`keras.optimizers.SGD`."""
+
+    type: Literal["sgd"]
+    learning_rate: PositiveFloat = 0.01
+    momentum: Fraction = 0.0
+    nesterov: bool = False
+
+
+class Adam(OptimizerBase):
+    """`keras.optimizers.Adam` (Kingma and Ba, arXiv:1412.6980)."""
+
+    type: Literal["adam"] = "adam"
+    learning_rate: PositiveFloat = 1e-3
+    beta_1: Fraction = 0.9
+    beta_2: Fraction = 0.999
+    epsilon: PositiveFloat = 1e-7
+
+
+class AdamW(OptimizerBase):
+    """`keras.optimizers.AdamW` (Loshchilov and Hutter, arXiv:1711.05101)."""
+
+    type: Literal["adamw"]
+    learning_rate: PositiveFloat = 1e-3
+    weight_decay: Annotated[float, Field(ge=0.0)] = 4e-3
+    beta_1: Fraction = 0.9
+    beta_2: Fraction = 0.999
+    epsilon: PositiveFloat = 1e-7
+
+
+class RMSprop(OptimizerBase):
+    """`keras.optimizers.RMSprop` (Hinton, lecture 6e of the Coursera course, 2012)."""
+
+    type: Literal["rmsprop"]
+    learning_rate: PositiveFloat = 1e-3
+    rho: Fraction = 0.9
+    momentum: Fraction = 0.0
+    epsilon: PositiveFloat = 1e-7
+
+
+Optimizer = Annotated[SGD | Adam | AdamW | RMSprop, Field(discriminator="type")]
+
+
+class EarlyStopping(Config):
+    """Stops when `monitor` has not improved for `patience` epochs.
+
+    As `keras.callbacks.EarlyStopping`.
+    """
+
+    monitor: str = "val_loss"
+    mode: Literal["auto", "min", "max"] = "auto"
+    patience: PositiveInt = 5
+    min_delta: Annotated[float, Field(ge=0.0)] = 0.0
+    restore_best_weights: bool = True
+
+
+class TrainConfig(Config):
+    """How to train.
+
+    `deterministic: auto` means on CPU, where it costs little; a resumed run then equals an
+    uninterrupted one bit for bit. `checkpoint_every_seconds` is how much work a kill may lose.
+    """
+
+    epochs: PositiveInt = 10
+    batch_size: PositiveInt = 32
+    optimizer: Optimizer = Adam()
+    early_stopping: EarlyStopping | None = None
+    strategy: Literal["auto", "cpu", "gpu", "mirrored"] = "auto"
+    precision: Literal["auto", "float32", "mixed_float16", "mixed_bfloat16"] = "auto"
+    xla: Literal["auto", "on", "off"] = "auto"
+    deterministic: Literal["auto", "on", "off"] = "auto"
+    steps_per_execution: PositiveInt = 1
+    shuffle_buffer: PositiveInt = 10_000
+    cache: Literal["auto", "memory", "off"] = "auto"
+    checkpoint_every_steps: PositiveInt | None = None
+    checkpoint_every_seconds: PositiveFloat = 30.0
+    tensorboard: bool = True
+    train_split: str = "train"
+    validation_split: str | None = "validation"

@@ -1,0 +1,174 @@
+"""A worker process: imports what its steps need, then executes one after the other.
+
+Comes in: `execute` messages on one pipe. Goes out: `ready`, `progress`, `done` and `failed` on
+another. What the step prints (TensorFlow's start-up noise included) goes to the step's log file.
+The worker dies with its orchestrator.
+"""
+
+import argparse
+import importlib
+import json
+import logging
+import os
+import queue
+import signal
+import sys
+import threading
+import time
+import traceback
+from pathlib import Path
+
+from penstock.tfx import messages, published
+from penstock.tfx.component import ExecutionContext, Input, Output
+from penstock.tfx.crash_points import reach
+
+
+def main() -> None:
+    """Serves until the orchestrator closes the pipe."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--receive", type=int, required=True)
+    parser.add_argument("--send", type=int, required=True)
+    parser.add_argument("--environment", type=json.loads, required=True)
+    arguments = parser.parse_args()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    sys.path.append(os.getcwd())
+    inbox = queue.SimpleQueue()
+    threading.Thread(target=_listen, args=(arguments.receive, inbox), daemon=True).start()
+    logging.basicConfig(
+        level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
+    )
+    _import_libraries(arguments.environment)
+    messages.send(arguments.send, {"type": "ready"})
+    verified: set = set()
+    while True:
+        messages.send(arguments.send, execute(inbox.get(), arguments.send, verified))
+
+
+def _listen(descriptor: int, inbox: queue.SimpleQueue) -> None:
+    while (message := messages.receive(descriptor)) is not None:
+        inbox.put(message)
+    os._exit(1)
+
+
+def _import_libraries(environment: dict) -> None:
+    if environment["tensorflow"]:
+        if environment["devices"] == "cpu":
+            os.environ["CUDA_VISIBLE_DEVICES"] = ""
+        import tensorflow as tf
+
+        if not environment["fresh"]:
+            import keras  # noqa: F401 - imported now, while nobody waits for it
+        if environment["devices"] == "cpu":
+            tf.config.set_visible_devices([], "GPU")
+    if environment["beam"]:
+        import apache_beam  # noqa: F401 - imported now, while nobody waits for it
+
+
+def execute(task: dict, sender: int, verified: set) -> dict:
+    """Executes one step and returns the message that says how it went."""
+    _redirect_output(Path(task["log"]))
+    started = time.monotonic()
+    reply = {"execution": task["execution"]}
+    try:
+        _reset_keras()
+        for artifact in task["inputs"].values():
+            _verify(Path(artifact["path"]), verified)
+        context = _context(task, sender)
+        reach("worker:started", task["step"])
+        _load(task["component"]).execute(context)
+        reach("worker:executed", task["step"])
+        _seal(task, context, time.monotonic() - started)
+        return {"type": "done", **reply}
+    except published.CorruptArtifact as error:
+        return {"type": "corrupt", **reply, "error": str(error), "directory": str(error.directory)}
+    except Exception as error:
+        traceback.print_exc()
+        return {"type": "failed", **reply, "error": sentence(error)}
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+
+
+def sentence(error: Exception) -> str:
+    """What a person reads of an exception; the full traceback is in the log."""
+    text = str(error).strip()
+    if isinstance(error, ValueError | TypeError | OSError) and text:
+        return text
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+
+def _redirect_output(log: Path) -> None:
+    log.parent.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os.dup2(descriptor, 1)
+    os.dup2(descriptor, 2)
+    os.close(descriptor)
+
+
+def _reset_keras() -> None:
+    """Layer names, seeds and policy must not depend on what the process ran before."""
+    if "keras" in sys.modules:
+        import keras
+
+        keras.utils.clear_session(free_memory=False)
+        keras.config.set_dtype_policy("float32")
+
+
+def _verify(artifact: Path, verified: set) -> None:
+    if artifact not in verified:
+        published.check_thoroughly(artifact)
+        verified.add(artifact)
+
+
+def _context(task: dict, sender: int) -> ExecutionContext:
+    component = _load(task["component"])
+    staged = Path(task["staging"])
+    published.prepare_staging(staged, list(component.outputs))
+    scratch = Path(task["scratch"])
+    scratch.mkdir(parents=True, exist_ok=True)
+    task["summary"] = {}
+
+    def report(progress: dict) -> None:
+        task["summary"].update(progress["values"])
+        messages.send(sender, {"type": "progress", "execution": task["execution"], **progress})
+
+    return ExecutionContext(
+        parameters=component.Parameters.model_validate_json(json.dumps(task["parameters"])),
+        inputs={
+            name: Input(Path(a["path"]), a["type"], a["content_digest"], a["properties"])
+            for name, a in task["inputs"].items()
+        },
+        outputs={
+            name: Output(staged / name, kind.__name__) for name, kind in component.outputs.items()
+        },
+        scratch=scratch,
+        run=task["run"],
+        execution=task["execution"],
+        report=report,
+    )
+
+
+def _seal(task: dict, context: ExecutionContext, seconds: float) -> None:
+    facts = {
+        "execution": task["execution"],
+        "run": task["run"],
+        "step": task["step"],
+        "inputs": {name: a["number"] for name, a in task["inputs"].items()},
+        "properties": {name: output.properties for name, output in context.outputs.items()},
+        "gate": context.gate,
+        "summary": task["summary"],
+        "seconds": seconds,
+    }
+    types = _load(task["component"]).outputs
+    published.seal(Path(task["staging"]), types, facts)
+
+
+def _load(reference: str):
+    module, _, name = reference.partition(":")
+    return getattr(importlib.import_module(module), name)
+
+
+if __name__ == "__main__":
+    main()

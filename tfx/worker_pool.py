@@ -1,0 +1,114 @@
+"""The worker processes of one run: started early, reused, watched, and stopped with it."""
+
+import contextlib
+import json
+import os
+import selectors
+import subprocess
+import sys
+from dataclasses import asdict
+from pathlib import Path
+
+from penstock.tfx import messages
+from penstock.tfx.component import Environment
+
+QUIET = {"TF_CPP_MIN_LOG_LEVEL": "1", "GRPC_VERBOSITY": "ERROR", "GLOG_minloglevel": "1"}
+
+
+class Worker:
+    """One worker process and what it is doing."""
+
+    def __init__(self, environment: Environment, log: Path):
+        self.environment = environment
+        self.ready = False
+        self.used = False
+        self.step: str | None = None
+        task_read, self._task_write = os.pipe()
+        self._reply_read, reply_write = os.pipe()
+        arguments = ["--receive", str(task_read), "--send", str(reply_write)]
+        arguments += ["--environment", json.dumps(asdict(environment))]
+        log.parent.mkdir(parents=True, exist_ok=True)
+        with open(log, "ab") as file:
+            self.process = subprocess.Popen(
+                [sys.executable, "-P", "-m", "penstock.tfx.worker", *arguments],
+                pass_fds=(task_read, reply_write),
+                stdin=subprocess.DEVNULL,
+                stdout=file,
+                stderr=file,
+                env={**QUIET, **os.environ},
+            )
+        os.close(task_read)
+        os.close(reply_write)
+        self.inbox = messages.Inbox(self._reply_read)
+
+    def can_run(self, wanted: Environment) -> bool:
+        """Whether a step with this environment can run here."""
+        have = self.environment
+        if self.step is not None or have.fresh != wanted.fresh or (have.fresh and self.used):
+            return False
+        if wanted.tensorflow and have.devices != wanted.devices:
+            return False
+        return have.tensorflow >= wanted.tensorflow and have.beam >= wanted.beam
+
+    def execute(self, step: str, task: dict) -> None:
+        """Hands over a step; a worker that has just died is noticed when its pipe ends."""
+        self.step, self.used = step, True
+        with contextlib.suppress(BrokenPipeError):
+            messages.send(self._task_write, {"type": "execute", **task})
+
+    def stop(self) -> int:
+        """Kills the process; returns its exit code (negative: the signal it died of)."""
+        if self.process.poll() is None and not self.inbox.ended:
+            self.process.kill()
+        code = self.process.wait()
+        for descriptor in (self._task_write, self._reply_read):
+            os.close(descriptor)
+        return code
+
+
+class WorkerPool:
+    """Starts workers and waits for their messages.
+
+    Args:
+        logs: the run's log directory.
+    """
+
+    def __init__(self, logs: Path):
+        self._logs = logs
+        self._selector = selectors.DefaultSelector()
+        self.workers: list[Worker] = []
+
+    def start(self, environment: Environment) -> Worker:
+        """A new worker; it imports its libraries while the caller goes on."""
+        log = self._logs / f"worker-{len(list(self._logs.glob('worker-*')))}.log"
+        worker = Worker(environment, log)
+        self._selector.register(worker.inbox.descriptor, selectors.EVENT_READ, worker)
+        self.workers.append(worker)
+        return worker
+
+    def find(self, wanted: Environment) -> Worker | None:
+        """An idle worker that can run such a step, the one with the least to spare."""
+        fit = [worker for worker in self.workers if worker.can_run(wanted)]
+        return min(fit, key=lambda w: (w.environment.tensorflow, w.environment.beam), default=None)
+
+    def wait(self, timeout: float | None = None) -> list[tuple[Worker, dict]]:
+        """What the workers have said; a dead worker says `{"type": "died", "code": ...}`."""
+        heard = []
+        for key, _ in self._selector.select(timeout):
+            worker = key.data
+            heard += [(worker, message) for message in worker.inbox.read()]
+            if worker.inbox.ended:
+                heard.append((worker, {"type": "died", "code": self.remove(worker)}))
+        return heard
+
+    def remove(self, worker: Worker) -> int:
+        """Stops one worker."""
+        self._selector.unregister(worker.inbox.descriptor)
+        self.workers.remove(worker)
+        return worker.stop()
+
+    def close(self) -> None:
+        """Stops all workers."""
+        for worker in list(self.workers):
+            self.remove(worker)
+        self._selector.close()
