@@ -3,6 +3,7 @@
 `load_config.py` reads a file and `key=value` overrides into these and the task's models.
 """
 
+import re
 from pathlib import Path
 from typing import Annotated, Generic, Literal, TypeVar
 
@@ -86,10 +87,24 @@ class PushConfig(Config):
 
 
 class StoreConfig(Config):
-    """Where artifacts, runs and metadata live; `database` is any SQLAlchemy URL (default: SQLite)."""
+    """Where artifacts, runs and metadata live.
+
+    `database` is any SQLAlchemy URL, SQLite inside the directory by default; `${NAME}` in it is the
+    environment variable NAME.
+    """
 
     directory: Path = Path(".penstock")
     database: str | None = None
+
+    @field_validator("database")
+    @classmethod
+    def _no_secret(cls, database: str | None) -> str | None:
+        if database and re.search(r"://[^/@]*:[^/@$]+@", database):
+            raise ValueError(
+                "a password must not stand in a config, which is saved with each run. Write "
+                "`${NAME}` in its place and set the environment variable NAME."
+            )
+        return database
 
 
 class RunnerConfig(Config):

@@ -138,12 +138,14 @@ class LiveConsole:
 
     @staticmethod
     def _rest(line: dict):
-        from rich.console import Group
         from rich.progress_bar import ProgressBar
+        from rich.table import Table
         from rich.text import Text
 
         values = Text(show_values(line["values"]), style="dim", overflow="fold")
         if line["what"] == "started" and line.get("total"):
-            bar = ProgressBar(total=line["total"], completed=line["done"] or 0, width=30)
-            return Group(bar, values)
+            bar = ProgressBar(total=line["total"], completed=line["done"] or 0, width=20)
+            row = Table.grid(padding=(0, 1))
+            row.add_row(bar, values)
+            return row
         return values

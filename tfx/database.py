@@ -4,6 +4,8 @@ The schema is brought up to date here, by Alembic, which is imported only when t
 """
 
 import fcntl
+import os
+import re
 from pathlib import Path
 
 import sqlalchemy as sa
@@ -29,7 +31,7 @@ def open_database(url: str, lock: Path) -> sa.Engine:
         DatabaseUnreachable: bad URL, missing driver, no server, or a schema newer than this version.
     """
     try:
-        engine = _engine(url)
+        engine = _engine(_with_environment(url))
         with engine.connect() as connection:
             current = _revision(connection)
         if current != tables.HEAD:
@@ -43,6 +45,16 @@ def open_database(url: str, lock: Path) -> sa.Engine:
             "password are right and that its driver is installed."
         ) from error
     return engine
+
+
+def _with_environment(url: str) -> str:
+    """The URL with `${NAME}` replaced by environment variables."""
+    missing = [name for name in re.findall(r"\$\{(\w+)\}", url) if name not in os.environ]
+    if missing:
+        raise DatabaseUnreachable(
+            f"`store.database` names the environment variable {missing[0]}, which is not set. Set it."
+        )
+    return re.sub(r"\$\{(\w+)\}", lambda match: os.environ[match[1]], url)
 
 
 def _without_password(url: str) -> str:

@@ -13,7 +13,9 @@ STORE = click.option(
     "--store", default=".penstock", show_default=True, help="The store's directory."
 )
 DATABASE = click.option(
-    "--database", default=None, help="The store's SQLAlchemy URL, if not SQLite."
+    "--database",
+    envvar="PENSTOCK_DATABASE",
+    help="The store's SQLAlchemy URL, if not SQLite (or the variable PENSTOCK_DATABASE).",
 )
 JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON for a script to read.")
 

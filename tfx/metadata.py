@@ -180,6 +180,12 @@ class Metadata:
         where = executions.c.run == run
         return self._records(where if state is None else where & (executions.c.state == state))
 
+    def runs_under_way(self) -> list[str]:
+        """Runs with an execution that has not ended; some of them may be dead."""
+        query = sa.select(executions.c.run).where(executions.c.state == RUNNING).distinct()
+        with self._engine.connect() as connection:
+            return list(connection.execute(query).scalars())
+
     def find_cached(self, key: str) -> list[ExecutionRecord]:
         """Complete executions with this cache key whose outputs are all live, newest first."""
         found = self._records((executions.c.cache_key == key) & (executions.c.state == COMPLETE))
@@ -235,9 +241,11 @@ class Metadata:
         )
         with self._engine.connect() as connection:
             rows = connection.execute(query).all()
-        for row in rows:
-            if row.properties.get("blessed"):
-                model = self.inputs_of(row.execution).get("model")
+        # A thousand nightly runs may have reused one blessing: each execution is looked at once.
+        blessed = {row.execution: row.properties.get("blessed") for row in rows}
+        for execution, is_blessed in blessed.items():
+            if is_blessed:
+                model = self.inputs_of(execution).get("model")
                 if model and model.state == LIVE and model.content_digest != other_than:
                     return model
         return None

@@ -1,6 +1,8 @@
 """`penstock run`, `resume` and `validate`: from a config to a run, its progress and its summary."""
 
 import json
+import os
+import shutil
 import signal
 import sys
 from pathlib import Path
@@ -84,7 +86,15 @@ def _run(
 
 def _how_to_resume(run: str, store: Store) -> str:
     default = store.directory == Path(".penstock").absolute()
-    return f"Go on with: penstock resume {run}" + ("" if default else f" --store {store.directory}")
+    return f"Go on with: {program()} resume {run}" + ("" if default else f" --store {store.directory}")
+
+
+def program() -> str:
+    """How the user can call this command line again: its name, or its path if it is not on PATH."""
+    called = sys.argv[0]
+    if not called.endswith("/penstock") or shutil.which("penstock") == os.path.abspath(called):
+        return "penstock"
+    return os.path.relpath(called)
 
 
 def summary(result: RunResult) -> dict:
@@ -127,4 +137,4 @@ def _print_summary(result: RunResult, store: Store, limited: list[str]) -> None:
     if facts["pushed"]:
         print(f"served model: {facts['pushed']['path']}")
     print(f"run: {result.run} ({result.seconds:.1f} s)")
-    print(f"next: penstock show {result.run}")
+    print(f"next: {program()} show {result.run}")

@@ -95,6 +95,7 @@ def run_pipeline(
     with store.lease(run):
         store.metadata.begin_run(run, pipeline.name, properties or {})
         store.recover(run)
+        store.recover_dead_runs()
         running = _Run(pipeline, store, run, observe, workers, retries, verify)
         state, step, reason = "INTERRUPTED", None, "It was interrupted."
         try:

@@ -18,7 +18,7 @@ from pathlib import Path
 from penstock.tfx import durable, published
 from penstock.tfx.component import Input
 from penstock.tfx.crash_points import reach
-from penstock.tfx.lease import Lease, is_held
+from penstock.tfx.lease import Lease, LeaseHeld, is_held
 
 
 class StoreUnusable(Exception):
@@ -130,6 +130,19 @@ class Store:
             else:
                 self.metadata.end_execution(record.id, "ABANDONED", "The process was killed.")
                 published.remove(self.staging(record.id))
+
+    def recover_dead_runs(self) -> None:
+        """Brings every run to rest that was killed and that nobody is working on."""
+        for run in self.metadata.runs_under_way():
+            lease = self.lease(run)
+            try:
+                lease.acquire()
+            except LeaseHeld:
+                continue
+            try:
+                self.recover(run)
+            finally:
+                lease.release()
 
     def resolve_run(self, run: str | None) -> dict:
         """A run by its name, by the beginning of it, or the newest one.

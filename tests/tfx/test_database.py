@@ -75,3 +75,11 @@ def test_two_processes_may_create_the_schema_at_once(tmp_path):
     command = [sys.executable, "-c", CREATE, str(tmp_path)]
     both = [subprocess.Popen(command, cwd=tmp_path) for _ in range(2)]
     assert [process.wait() for process in both] == [0, 0]
+
+
+def test_environment_variables_keep_the_password_out_of_the_config(tmp_path, monkeypatch):
+    monkeypatch.setenv("PLACE", str(tmp_path))
+    open_database("sqlite:///${PLACE}/m.sqlite", tmp_path / "lock")
+    assert (tmp_path / "m.sqlite").exists()
+    with pytest.raises(DatabaseUnreachable, match="environment variable NO_SUCH, which is not set"):
+        open_database("sqlite:///${NO_SUCH}/m.sqlite", tmp_path / "lock")

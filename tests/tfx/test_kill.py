@@ -123,3 +123,16 @@ def test_two_runs_at_once_in_one_store_are_safe(trials, tmp_path):
     assert reader.faults == []
     # Both runs with the factor 5 push the same model: it gets one version, or two with 6 in between.
     assert kill_trial.versions(trial.destination) in (["1", "2", "3"], ["1", "2", "3", "4"])
+
+
+def test_the_next_run_clears_up_behind_a_dead_one(trials, tmp_path):
+    kill_trial, template, *_ = trials
+    trial = kill_trial.Trial(template, tmp_path / "dead")
+    process = trial.start(crash_at="commit:before-rename@Fit")
+    process.join()
+    assert process.exitcode == -9
+    assert len(list((trial.store / "staging").iterdir())) >= 1
+    other = kill_trial.start_run(trial.folder, 7, "other")
+    other.join()
+    assert other.exitcode == 0, (trial.folder / "output.txt").read_text()
+    assert list((trial.store / "staging").iterdir()) == []

@@ -100,6 +100,13 @@ FAULTS = {
         {"data": {}},
         ["`data.source` is missing. Set it in the config."],
     ),
+    "a password": (
+        {"store": {"database": "postgresql://me:secret@host/db"}},
+        [
+            "`store.database`: a password must not stand in a config, which is saved with each run. "
+            "Write `${NAME}` in its place and set the environment variable NAME."
+        ],
+    ),
     "several at once": (
         {"train": {"epochs": -1, "batch_sise": 2}, "modl": {}},
         [

@@ -1,0 +1,81 @@
+"""What a person sees of a run."""
+
+import io
+
+import pytest
+from rich.console import Console
+
+from penstock.tfx.console import LiveConsole, PlainConsole, show_values
+
+DONE = {"seconds": 1.25, "summary": {"examples": 1797, "accuracy": 0.98765}, "gate": None}
+
+
+def test_plain_lines_say_what_each_step_came_to():
+    stream = io.StringIO()
+    console = PlainConsole(["Trainer", "Pusher"], "digits-1", stream)
+    console.observe("Trainer", "started", {"log": "x"})
+    console.observe("Trainer", "retried", {"error": "its worker was killed"})
+    console.observe("Trainer", "executed", DONE)
+    console.observe("Pusher", "cached", DONE)
+    assert stream.getvalue().splitlines() == [
+        "run digits-1",
+        "Trainer  retried: its worker was killed",
+        "Trainer     1.2 s  examples 1797  accuracy 0.9877",
+        "Pusher     cached  examples 1797  accuracy 0.9877",
+    ]
+
+
+def test_a_long_step_says_how_far_it_is_every_ten_seconds(monkeypatch):
+    now = [0.0]
+    monkeypatch.setattr("penstock.tfx.console.time.monotonic", lambda: now[0])
+    stream = io.StringIO()
+    console = PlainConsole(["Trainer"], "r", stream)
+    console.observe("Trainer", "started", {"log": "x"})
+    for second in range(25):
+        now[0] = float(second)
+        progress = {"done": second, "total": 25, "values": {"loss": 0.5}}
+        console.observe("Trainer", "progress", progress)
+    assert stream.getvalue().splitlines()[1:] == [
+        "Trainer     10/25  loss 0.5",
+        "Trainer     20/25  loss 0.5",
+    ]
+
+
+@pytest.fixture
+def drawn():
+    """`drawn(console)` renders the live table as text."""
+
+    def drawn(console):
+        terminal = Console(width=80, file=io.StringIO(), color_system=None)
+        terminal.print(console._table())
+        return [line.rstrip() for line in terminal.file.getvalue().splitlines()]
+
+    return drawn
+
+
+def test_the_live_table_has_a_line_for_each_step_and_a_bar_for_training(drawn):
+    console = LiveConsole(["Trainer", "Pusher"], "r")
+    console.observe("Trainer", "started", {"log": "x"})
+    progress = {"done": 5, "total": 10, "values": {"loss": 0.25, "input_wait": "3%"}}
+    console.observe("Trainer", "progress", progress)
+    trainer, pusher = drawn(console)
+    assert trainer.startswith("▶ Trainer 0.0 s ━")
+    assert trainer.endswith(" loss 0.25  input_wait 3%")
+    assert pusher == "· Pusher"
+
+
+def test_the_live_table_keeps_what_went_wrong(drawn):
+    console = LiveConsole(["Trainer"], "r")
+    console.observe("Trainer", "started", {"log": "x"})
+    console.observe("Trainer", "damaged", {"error": "The stored file f has changed."})
+    console.observe("Trainer", "executed", DONE)
+    assert drawn(console) == [
+        "✔ Trainer 1.2 s examples 1797  accuracy 0.9877",
+        "                damaged: The stored file f has changed.",
+    ]
+
+
+def test_values_are_short():
+    assert (
+        show_values({"loss": 0.123456, "epoch": "3/10", "n": 12}) == "loss 0.1235  epoch 3/10  n 12"
+    )
