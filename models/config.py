@@ -1,5 +1,7 @@
 """The base of every task's configuration (pydantic only, no TensorFlow)."""
 
+from pathlib import Path
+
 from penstock.pipelines.config import Config
 
 
@@ -12,3 +14,17 @@ class TaskConfig(Config):
     """
 
     prepare: Config = Config()
+
+    def libraries(self) -> tuple[str, ...]:
+        """Further distributions whose version changes the task's result (a tokenizer library).
+
+        The steps that run the task have these, and the pipeline's own, in their cache key.
+        """
+        return ()
+
+    def files(self) -> list[Path]:
+        """Files and directories that the task reads beside the data (a local preset).
+
+        Their content is part of the cache key of the steps that run the task.
+        """
+        return []

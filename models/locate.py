@@ -27,7 +27,7 @@ def task_package(name: str) -> str:
         try:
             if importlib.util.find_spec(f"{package}.config") is not None:
                 return package
-        except ModuleNotFoundError:
+        except (ImportError, ValueError):  # no such package, or no name of one
             pass
     known = known_tasks()
     near = get_close_matches(name, known, n=3) or known
@@ -38,8 +38,19 @@ def task_package(name: str) -> str:
 
 
 def config_class(name: str):
-    """The task's `Config` (pydantic, no TensorFlow)."""
-    return importlib.import_module(f"{task_package(name)}.config").Config
+    """The task's `Config` (pydantic, no TensorFlow).
+
+    Raises:
+        ValueError: no such task, or its `config.py` cannot be imported or has no `Config`.
+    """
+    module = f"{task_package(name)}.config"
+    try:
+        return importlib.import_module(module).Config
+    except Exception as error:  # a user's module may raise anything
+        raise ValueError(
+            f"`task`: the module {module!r} must define `Config`, and cannot be used: "
+            f"{type(error).__name__}: {error}."
+        ) from error
 
 
 def data_class(name: str):

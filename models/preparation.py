@@ -7,7 +7,6 @@ layers only. Lookup tables and layers with resources come from `state` (`state.l
 `state.layer(...)`), which the SavedModel tracks.
 """
 
-from penstock.models.config import TaskConfig
 from penstock.pipelines.config import Config
 from penstock.pipelines.features import Features
 
@@ -60,9 +59,7 @@ class Preparation:
             features: dict of raw tensors, input and target features.
 
         Returns:
-            targets: tensor or nested dict; sample_weight: float32 [batch], or None for all ones.
+            targets: tensor or nested dict; sample_weight: float32 [batch, ...] or a nested dict of
+            such, or None for all ones.
         """
         raise NotImplementedError(f"{type(self).__module__}.Data must define `prepare_targets`.")
-
-
-__all__ = ["Preparation", "TaskConfig"]

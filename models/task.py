@@ -24,9 +24,19 @@ class Task(Preparation):
     # Training -------------------------------------------------------------------------------
 
     def training_inputs(self, inputs, targets, state):
-        """What the model is fed in training; identity unless targets feed it (teacher forcing)."""
-        del targets, state
-        return inputs
+        """What `fit` gets of each training and validation batch; by default, all as it is.
+
+        Teacher forcing feeds targets to the model here; ragged targets, which a loss does not
+        take, are padded here. Shapes must be static but for the batch axis (XLA, TPUs).
+
+        Args:
+            inputs, targets: as prepared and augmented, batch axis first.
+
+        Returns:
+            `(inputs, targets)`.
+        """
+        del state
+        return inputs, targets
 
     def augment(self, inputs, targets, seed, state):
         """Random change of one training batch, in tf.data, before `training_inputs`.
@@ -61,7 +71,12 @@ class Task(Preparation):
         raise NotImplementedError(f"{type(self).__module__}.Task must define `decode`.")
 
     def serve(self, model, state):
-        """Further signatures: name -> function of raw features; `serving_default` is given."""
+        """Further signatures, beside `serving_default`: name -> (function, names of features).
+
+        The function takes a dict of the raw input features with these names, batch axis first, and
+        returns a dict of tensors; a request carries no other feature. A two-tower model gives
+        `{"item_vector": (self._item_vector, ("item",))}`: an item needs no user.
+        """
         del model, state
         return {}
 
@@ -73,7 +88,8 @@ class Task(Preparation):
 
         Args:
             decoded: what the SavedModel answered, dict of numpy arrays (strings as bytes).
-            targets: as `prepare_targets` made them, numpy arrays in the same nesting.
+            targets: as `prepare_targets` made them, numpy arrays in the same nesting; a ragged
+                tensor is an object array [batch] of arrays, however long its rows are.
             features: the raw features, dict of numpy arrays.
         """
         raise NotImplementedError(f"{type(self).__module__}.Task must define `evaluate_batch`.")

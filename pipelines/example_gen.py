@@ -1,28 +1,29 @@
 """Source -> checked, split, shuffled examples on disk (one Beam pipeline).
 
-read -> (expand) -> check each record -> split by the hash of its key -> sorted runs on disk ->
-shards. Within a shard records are in the order of a hash of their key, so classes are mixed and the
-order does not depend on the order of reading. Records go through Beam one by one only within one
-fused stage; what is shuffled between stages are the names of the runs. Bad records come out as a
-list (for the quarantine).
+read -> (expand) -> check each record -> split by the hash of its group or key -> sorted runs on
+disk -> shards. What `expand` makes of one record stays in one split. Within a shard records are in
+the order of a hash of their key, so classes are mixed and the order does not depend on the order of
+reading. Records go through Beam one by one only within one fused stage; what is shuffled between
+stages are the names of the runs. Bad records come out as a list (for the quarantine).
 """
 
 import importlib
 import json
 import shutil
-from dataclasses import asdict, dataclass
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import apache_beam as beam
 from apache_beam.transforms.window import GlobalWindows
 
-from penstock.pipelines import examples
+from penstock.pipelines import examples, progress
 from penstock.pipelines.beam_runner import new_pipeline
 from penstock.pipelines.example_codec import check_features, fault_of, serialise, tfds_features
 from penstock.pipelines.features import Features
 from penstock.pipelines.sorted_runs import RunWriter, read_range
 from penstock.pipelines.sources.source import BadRecord, Record, Source
-from penstock.pipelines.splits import Splitter, check_split_names, key_hashes
+from penstock.pipelines.splits import Splitter, key_hashes
 from penstock.pipelines.tfrecord import write_records
 
 SHARD_BYTES = 150 * 2**20
@@ -44,6 +45,8 @@ def generate(
     *,
     shards: int | None = None,
     expand: str | None = None,
+    expand_config: dict | None = None,
+    report: Callable[[int], None] | None = None,
 ) -> Generated:
     """Writes an Examples directory.
 
@@ -53,7 +56,10 @@ def generate(
         directory: an empty directory for the examples.
         scratch: a directory for intermediate files; it is cleared.
         shards: files of each split; None makes them about 150 MB each.
-        expand: name of a module with `expand(record) -> list[Record]`, None for one to one.
+        expand: name of a module with `expand(record, config) -> list[Record]`, None for one to
+            one.
+        expand_config: `config` for `expand`.
+        report: called about once a second with the number of records so far.
 
     Returns:
         Counts and bad records.
@@ -66,10 +72,10 @@ def generate(
     runs = Path(scratch) / "runs"
     shutil.rmtree(runs, ignore_errors=True)
     runs.mkdir(parents=True)
-    with new_pipeline() as pipeline:
+    with progress.reported(report), new_pipeline() as pipeline:
         records = source.read(pipeline)
         if expand:
-            records |= "Expand" >> beam.ParDo(Expand(expand))
+            records |= "Expand" >> beam.ParDo(Expand(expand, expand_config or {}))
         (
             records
             | "CheckAndSort" >> beam.ParDo(WriteRuns(features, splitter, str(runs)))
@@ -89,10 +95,15 @@ def generate(
 
 
 class Expand(beam.DoFn):
-    """One record to several, by the user's function; a record that it fails on is a bad one."""
+    """One record to several, by the user's function; a record that it fails on is a bad one.
 
-    def __init__(self, module: str):
+    All of them stay in the split of the one: windows of one recording in the training and in the
+    test split would make the test too easy.
+    """
+
+    def __init__(self, module: str, config: dict):
         self._module = module
+        self._config = config
 
     def setup(self):
         self._expand = importlib.import_module(self._module).expand
@@ -102,10 +113,17 @@ class Expand(beam.DoFn):
             yield record
             return
         try:
-            yield from self._expand(record)
+            children = [self._in_same_split(record, c) for c in self._expand(record, self._config)]
         except Exception as error:
             reason = f"`expand` failed: {type(error).__name__}: {error}"
-            yield BadRecord(record.file, record.index, reason, record.key)
+            children = [BadRecord(record.file, record.index, reason, record.key)]
+        yield from children
+
+    @staticmethod
+    def _in_same_split(record, child):
+        if isinstance(child, BadRecord):
+            return child
+        return replace(child, group=record.group or record.key, split=record.split)
 
 
 class WriteRuns(beam.DoFn):
@@ -121,14 +139,19 @@ class WriteRuns(beam.DoFn):
         self._bad = []
 
     def process(self, record: Record | BadRecord):
+        progress.add(1)
         if isinstance(record, BadRecord):
             self._bad.append(record)
             return
         fault = fault_of(record.key, record.values, self._features)
+        if not fault and not isinstance(record.group, str | None):
+            fault = f"The group must be a string or None, not {record.group!r}."
         if fault:
             self._bad.append(BadRecord(record.file, record.index, fault, str(record.key)))
             return
-        split_hash, order_hash = key_hashes(record.key)
+        split_hash, _ = key_hashes(record.group or record.key)
+        _, order_hash = key_hashes(record.key)
+        # A source's own split becomes part of file names here; `split_of` checks it.
         split = self._splitter.split_of(split_hash, record.split)
         data = serialise(record.key, record.values, self._features)
         self._writer.add(split, order_hash, record, data)
@@ -153,7 +176,6 @@ def plan_shards(runs: list[dict], shards: int | None):
             entry = splits.setdefault(split, {"bytes": 0, "runs": []})
             entry["bytes"] += totals["bytes"]
             entry["runs"].append(run["name"])
-    check_split_names(splits)
     for split, entry in sorted(splits.items()):
         count = shards or max(1, round(entry["bytes"] / SHARD_BYTES))
         for index in range(count):

@@ -8,17 +8,19 @@ Two ways, chosen by `cache`:
 - memory: the split is parsed once into tensors; a batch is one gather by a permutation of the
   whole split. Nothing is read to skip to a step.
 - off: shards in shuffled order -> interleave -> shuffle buffer -> batch -> one parse of the batch.
-`auto` decides by the size of the files alone (not by the machine's memory), because the two ways
+`auto` decides by the size of the data alone (not by the machine's memory), because the two ways
 shuffle differently and a resumed run must not change from one to the other.
 """
+
+import math
 
 import tensorflow as tf
 
 from penstock.pipelines.tensor_records import parse
-from penstock.pipelines.tensor_spec import read_spec, shard_path, unflatten
+from penstock.pipelines.tensor_spec import AS_INT64, read_spec, shard_path, unflatten
 
 MEMORY_LIMIT_BYTES = 2**30
-"""`cache="auto"` holds a split of up to this many bytes on disk in memory."""
+"""`cache="auto"` holds a split in memory if its tensors take up to this many bytes."""
 READ_BATCH = 1024
 INTERLEAVED_SHARDS = 8
 
@@ -64,7 +66,7 @@ def evaluation_batches(directory, split: str, *, batch_size: int, training_input
     """One pass in order: `(inputs, targets)` or `(inputs, targets, sample_weight)`.
 
     Args:
-        training_inputs: `f(inputs, targets) -> inputs`, the task's; None leaves inputs alone.
+        training_inputs: `f(inputs, targets) -> (inputs, targets)`, the task's; None changes nothing.
     """
     dataset = prepared(directory, split, batch_size)
     return dataset.map(lambda batch: _for_fit(batch, training_inputs)).prefetch(tf.data.AUTOTUNE)
@@ -94,7 +96,7 @@ def training_batches(
             the whole split is shuffled.
         cache: "auto", "memory" or "off", see above.
         augment: `f(inputs, targets, seed) -> (inputs, targets)` on a batch, `seed` int32 [2].
-        training_inputs: `f(inputs, targets) -> inputs`, after augmentation.
+        training_inputs: `f(inputs, targets) -> (inputs, targets)`, after augmentation.
 
     Raises:
         ValueError: the split is unknown or gives no batch, `cache` is unknown, or `first_step`
@@ -102,7 +104,7 @@ def training_batches(
     """
     steps = steps_per_epoch(directory, split, batch_size, drop_remainder)
     _check(directory, split, steps, batch_size, first_step, cache)
-    epoch_of = _in_memory if _held_in_memory(directory, split, cache) else _streamed
+    epoch_of = _in_memory if held_in_memory(directory, split, cache) else _streamed
     batches = epoch_of(directory, split, batch_size, seed, steps, shuffle_buffer, drop_remainder)
 
     def epoch_batches(epoch):
@@ -141,10 +143,30 @@ def _check(directory, split, steps, batch_size, first_step, cache):
         )
 
 
-def _held_in_memory(directory, split, cache):
+def held_in_memory(directory, split: str, cache: str) -> bool:
+    """Whether a split is kept in memory under the setting `cache`."""
     if cache == "auto":
-        return sum(p.stat().st_size for p in _shards(directory, split)) <= MEMORY_LIMIT_BYTES
+        return decoded_bytes(directory, split) <= MEMORY_LIMIT_BYTES
     return cache == "memory"
+
+
+def decoded_bytes(directory, split: str) -> int:
+    """What the tensors of a split take in memory: exact for dense ones, at most for others.
+
+    Files do not tell: an int64 list on disk takes one byte for a small number.
+    """
+    tensors = {name: t for name, t in read_spec(directory)[0].items() if name != "key"}
+    varying = [t for t in tensors.values() if t.ragged_rank or t.dtype == "string"]
+    # Growth from the file: a number takes at least one byte there; strings have headers in memory.
+    growth = max((_item_bytes(t) if t.dtype in AS_INT64 else 2 for t in varying), default=0)
+    dense = [t for t in tensors.values() if not t.ragged_rank and t.dtype != "string"]
+    on_disk = sum(path.stat().st_size for path in _shards(directory, split)) if varying else 0
+    of_example = sum(_item_bytes(t) * math.prod(t.shape) for t in dense)
+    return num_examples(directory, split) * of_example + growth * on_disk
+
+
+def _item_bytes(tensor):
+    return tf.as_dtype(tensor.dtype).size
 
 
 def _in_memory(directory, split, batch_size, seed, steps, shuffle_buffer, drop_remainder):
@@ -156,8 +178,8 @@ def _in_memory(directory, split, batch_size, seed, steps, shuffle_buffer, drop_r
     with tf.device("/CPU:0"):
         read = _read(directory, split).batch(READ_BATCH)
         parts = [parse(serialised, tensors) for serialised in read]
-        columns = {name: tf.concat([part[name] for part in parts], axis=0) for name in tensors}
-    del parts
+        # `pop`: the parts of one tensor are freed before the next tensor's are put together.
+        columns = {name: tf.concat([part.pop(name) for part in parts], axis=0) for name in tensors}
 
     def epoch_batches(epoch, start):
         order = tf.random.experimental.stateless_shuffle(
@@ -182,6 +204,10 @@ def _streamed(directory, split, batch_size, seed, steps, shuffle_buffer, drop_re
     paths = [str(path) for path in _shards(directory, split)]
 
     def epoch_batches(epoch, start):
+        if not tf.executing_eagerly():
+            # Sets the seed of this graph alone. With the caller's `tf.random.set_seed(0)` in it,
+            # `Dataset.shuffle` compares its seeds with (0, 0), which tensors in a graph cannot do.
+            tf.random.set_seed(1)
         seeds = tf.random.stateless_uniform(
             [2], tf.stack([tf.cast(seed, tf.int64), epoch]), None, None, tf.int64, "philox"
         )
@@ -216,14 +242,16 @@ def _for_fit(batch, training_inputs):
     """What `keras.Model.fit` takes."""
     inputs, targets = batch["inputs"], batch["targets"]
     if training_inputs is not None:
-        inputs = training_inputs(inputs, targets)
+        inputs, targets = training_inputs(inputs, targets)
     if "sample_weight" in batch:
         return inputs, targets, batch["sample_weight"]
     return inputs, targets
 
 
 def _nested(flat):
-    batch = {name: flat[name] for name in ("key", "sample_weight") if name in flat}
+    batch = {"key": flat["key"]} if "key" in flat else {}
+    if any(name.split("/")[0] == "sample_weight" for name in flat):
+        batch["sample_weight"] = unflatten(flat, "sample_weight")
     return {**batch, "inputs": unflatten(flat, "inputs"), "targets": unflatten(flat, "targets")}
 
 

@@ -1,12 +1,14 @@
 """What the data are expected to be: a `Schema` (tensorflow_metadata), inferred from statistics.
 
-Comes in: statistics of all splits. Goes out: `schema.pbtxt`. Inferred are: each feature's type, how
-often it is there, the number of its values, the classes of a label, whether NaN and infinity may
+Comes in: statistics of the training split; the other splits are what is compared with the schema.
+Goes out: `schema.pbtxt`. Inferred are: each feature's type, whether it is always there, the number
+of its values where all examples have the same, the classes of a label, whether NaN and infinity may
 occur, the channels of images, and their size where all have the same. Ranges of free numbers are
 not inferred: the next extreme value is no fault. Whoever knows the range writes it into a reviewed
 copy of the schema (`data.reviewed_schema`).
 """
 
+import math
 from pathlib import Path
 
 from google.protobuf import text_format
@@ -30,47 +32,64 @@ _TYPES = {
 """As in TFDV, where strings and bytes are both BYTES in a schema."""
 
 
-def infer(statistics: statistics_pb2.DatasetFeatureStatisticsList) -> schema_pb2.Schema:
-    """The schema that all splits fit."""
+def infer(
+    statistics: statistics_pb2.DatasetFeatureStatisticsList, train_split: str = "train"
+) -> schema_pb2.Schema:
+    """The schema that the training split fits.
+
+    Raises:
+        ValueError: the statistics have no such split, or it is empty.
+    """
     schema = schema_pb2.Schema()
-    datasets = [by_name(dataset) for dataset in statistics.datasets if dataset.num_examples]
-    names = dict.fromkeys(name for features in datasets for name in features)
-    for name in names:
-        _infer_feature(schema, name, [features[name] for features in datasets if name in features])
+    for name, feature in by_name(_dataset(statistics, train_split)).items():
+        _infer_feature(schema, name, feature)
     return schema
 
 
-def _infer_feature(schema, name, found):
-    feature = schema.feature.add(name=name, type=_TYPES[found[0].type])
-    common = [common_stats(statistics) for statistics in found]
-    feature.presence.min_count = 1
-    feature.presence.min_fraction = min(
-        c.num_non_missing / (c.num_non_missing + c.num_missing) for c in common
+def _dataset(statistics, split):
+    for dataset in statistics.datasets:
+        if dataset.name == split and dataset.num_examples:
+            return dataset
+    found = ", ".join(f"{d.name} ({d.num_examples:,} examples)" for d in statistics.datasets)
+    raise ValueError(
+        f"The schema is inferred from the training split, and the data have no example in it. "
+        f"Expected: the split {split!r}. Received: {found or 'no split'}. "
+        "Set `train.train_split`, or name the splits so in `data.splits`."
     )
-    feature.value_count.min = min(c.min_num_values for c in common)
-    feature.value_count.max = max(c.max_num_values for c in common)
-    if any(stat.name == NUM_CLASSES for stat in found[0].custom_stats):
-        _infer_classes(schema, feature, found)
-    elif found[0].type == statistics_pb2.FeatureNameStatistics.FLOAT:
-        feature.float_domain.disallow_nan = not any(_num_nan(s) for s in found)
-        extremes = [value for s in found for value in (s.num_stats.min, s.num_stats.max)]
-        feature.float_domain.disallow_inf = float("inf") not in map(abs, extremes)
-    elif found[0].type == statistics_pb2.FeatureNameStatistics.INT:
-        low = int(min(s.num_stats.min for s in found))
-        high = int(max(s.num_stats.max for s in found))
+
+
+def _infer_feature(schema, name, statistics):
+    feature = schema.feature.add(name=name, type=_TYPES[statistics.type])
+    _infer_presence(feature, common_stats(statistics))
+    if any(stat.name == NUM_CLASSES for stat in statistics.custom_stats):
+        _infer_classes(schema, feature, statistics)
+    elif statistics.type == statistics_pb2.FeatureNameStatistics.FLOAT:
+        numbers = statistics.num_stats
+        feature.float_domain.disallow_nan = not any(h.num_nan for h in numbers.histograms)
+        feature.float_domain.disallow_inf = math.inf not in (abs(numbers.min), abs(numbers.max))
+    elif statistics.type == statistics_pb2.FeatureNameStatistics.INT:
+        low, high = int(statistics.num_stats.min), int(statistics.num_stats.max)
         if name.endswith(SEEN_RANGE) or (name.endswith(FIXED_SIZE) and low == high):
             feature.int_domain.min, feature.int_domain.max = low, high
 
 
-def _infer_classes(schema, feature, found):
-    labels = {b.label for s in found for b in s.string_stats.rank_histogram.buckets}
+def _infer_presence(feature, common):
+    """Shares and counts that vary would differ by chance in the next split; as in TFDV."""
+    feature.presence.min_count = 1
+    if not common.num_missing:
+        feature.presence.min_fraction = 1
+    feature.value_count.min = min(common.min_num_values, 1)
+    if common.min_num_values == common.max_num_values:
+        feature.value_count.min = feature.value_count.max = common.max_num_values
+
+
+def _infer_classes(schema, feature, statistics):
     feature.domain = feature.name
-    schema.string_domain.add(name=feature.name, value=sorted(labels))
+    # Only classes that occur: nothing can be learned about one that only the test split has.
+    buckets = statistics.string_stats.rank_histogram.buckets
+    labels = sorted(bucket.label for bucket in buckets if bucket.sample_count)
+    schema.string_domain.add(name=feature.name, value=labels)
     feature.skew_comparator.infinity_norm.threshold = LABEL_SKEW_THRESHOLD
-
-
-def _num_nan(statistics):
-    return sum(histogram.num_nan for histogram in statistics.num_stats.histograms)
 
 
 def write(directory, schema: schema_pb2.Schema) -> None:

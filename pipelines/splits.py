@@ -1,6 +1,6 @@
 """Which split a record belongs to: a hash of its key decides, so that adding data moves nothing.
 
-Comes in: a record's key and its source's own split. Goes out: a split's name.
+Comes in: the hash of a record's group or key, and its source's own split. Goes out: a split's name.
 """
 
 import re
@@ -22,7 +22,7 @@ def key_hashes(key: str) -> tuple[int, int]:
 def check_split_names(names) -> None:
     """Raises ValueError for a split's name that cannot be part of a file name."""
     for name in names:
-        if not NAME.fullmatch(name):
+        if not isinstance(name, str) or not NAME.fullmatch(name):
             raise ValueError(
                 "A split's name must be letters, digits or `_` and begin with a letter or digit. "
                 f"Received: {name!r}. Rename it in `data.splits` or in the source."
@@ -63,10 +63,14 @@ class Splitter:
         """The split of a record.
 
         Args:
-            split_hash: the first of `key_hashes(key)`.
+            split_hash: the first of `key_hashes(group or key)`.
             own: the source's own split of this record, or None.
+
+        Raises:
+            ValueError: the source's own split has a name that cannot be part of a file name.
         """
         if own is not None and own != self.split_from:
+            check_split_names([own])
             return own
         for name, limit in zip(self.names, self._limits, strict=True):
             if split_hash < limit:

@@ -2,7 +2,8 @@
 
 A prepared batch is nested, `{"inputs": ..., "targets": ..., "sample_weight": ...}`; on disk it is
 flat: `inputs` where it is one tensor, `inputs/ids` where it is a dict with a key `ids`, and so on.
-`key` (string [batch]) is always there. `sample_weight` is absent where all weights are one.
+`key` (string [batch]) is always there. `sample_weight` (float32, one tensor or a dict) is absent
+where all weights are one.
 Nothing here imports TensorFlow until a type spec is made.
 """
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import apache_beam as beam
 
-from penstock.pipelines import examples
+from penstock.pipelines import examples, progress
 from penstock.pipelines.analyze import analyze
 from penstock.pipelines.beam_runner import new_pipeline
 from penstock.pipelines.features import Features
@@ -30,7 +30,13 @@ from penstock.pipelines.tfrecord import write_records
 
 
 def transform(
-    examples_directory, preparation, state_directory, directory, scratch, train_split: str
+    examples_directory,
+    preparation,
+    state_directory,
+    directory,
+    scratch,
+    train_split: str,
+    report=None,
 ) -> dict[str, int]:
     """Writes both directories.
 
@@ -39,6 +45,8 @@ def transform(
         preparation: see above; it goes to the workers pickled.
         state_directory, directory, scratch: empty directories.
         train_split: the split that the analyzers see.
+        report: `f(examples so far, examples of all splits)`, called about once a second while the
+            examples are prepared (not while they are analysed).
 
     Returns:
         Number of examples of each split.
@@ -47,14 +55,16 @@ def transform(
     read = read_features(preparation, described)
     shards = [str(path) for path in examples.shard_paths(examples_directory, train_split)]
     analyze(shards, preparation, described, read, state_directory)
-    splits = list(examples.splits(examples_directory))
+    counts = examples.splits(examples_directory)
+    splits, total = list(counts), sum(counts.values())
     tasks = []
     for split in splits:
         paths = examples.shard_paths(examples_directory, split)
         tasks += [(split, i, len(paths), str(path)) for i, path in enumerate(paths)]
     result = Path(scratch) / "shards.json"
     worker = PrepareShard(preparation, str(state_directory), str(directory))
-    with new_pipeline() as pipeline:
+    reached = report and (lambda prepared: report(prepared, total))
+    with progress.reported(reached), new_pipeline() as pipeline:
         (
             pipeline
             | "Shards" >> beam.Create(tasks, reshuffle=len(tasks) > 1)
@@ -106,7 +116,7 @@ def prepare_function(preparation, state: State):
         targets, weight = preparation.prepare_targets(features, state)
         flat.update(flatten(targets, "targets"))
         if weight is not None:
-            flat["sample_weight"] = weight
+            flat.update(flatten(weight, "sample_weight"))
         return {name: _long_splits(tensor) for name, tensor in flat.items()}
 
     outputs = prepare.get_concrete_function().structured_outputs
@@ -124,13 +134,14 @@ def _long_splits(tensor):
 
 
 def _check_weight(tensors):
-    weight = tensors.get("sample_weight")
-    if weight is not None and (weight.dtype, weight.shape) != ("float32", ()):
-        raise ValueError(
-            "The sample weight that `prepare_targets` returns must be float32 [batch]. "
-            f"Received: {weight.dtype} with the shape {[None, *weight.shape]}. Cast or reshape it, "
-            "or return None for all ones."
-        )
+    """Weights of examples, of tokens or of outputs; `fit` takes any shape with the batch first."""
+    for name, weight in tensors.items():
+        if name.split("/")[0] == "sample_weight" and weight.dtype != "float32":
+            raise ValueError(
+                "The sample weights that `prepare_targets` returns must be float32 [batch, ...], or "
+                f"a nested dict of such. Received: `{name}` of dtype {weight.dtype}. Cast it, or "
+                "return None for all ones."
+            )
 
 
 class PrepareShard(beam.DoFn):
@@ -160,4 +171,6 @@ class PrepareShard(beam.DoFn):
         from penstock.pipelines.tensor_records import encode
 
         for keys, batch in raw_batches(path, self._features):
-            yield from encode({**self._prepare(batch), "key": keys}, self._tensors)
+            encoded = encode({**self._prepare(batch), "key": keys}, self._tensors)
+            progress.add(len(encoded))
+            yield from encoded

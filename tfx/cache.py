@@ -11,6 +11,7 @@ Ingredients of the key (a test changes each once):
   them import;
 - `libraries`: the versions of the distributions that it declares, and Python's;
 - `files`: the content of each file that it reads outside the store (`file_index.py`);
+- `facts`: what it reads and no file's content shows (the class folders of a source);
 - `environment`: which devices its process sees.
 """
 
@@ -60,11 +61,23 @@ class Fingerprints:
             index.save()
 
 
-def ingredients(step: Step, inputs: dict[str, Input], fingerprints: Fingerprints) -> dict:
-    """Everything that the result of a step depends on, as JSON."""
+def code_of(step: Step, fingerprints: Fingerprints) -> dict[str, str]:
+    """Module -> digest of all code that a step runs, as it stands on the disk now."""
     component, parameters = step.component, step.parameters
     digesters = (kind.digest_module for kind in component.outputs.values())
     modules = (component.__module__, *component.modules(parameters), *filter(None, digesters))
+    return fingerprints.code(modules)
+
+
+def ingredients(
+    step: Step, inputs: dict[str, Input], code: dict[str, str], fingerprints: Fingerprints
+) -> dict:
+    """Everything that the result of a step depends on, as JSON.
+
+    Args:
+        code: `code_of` the step, taken when the run began: before any worker imported it.
+    """
+    component, parameters = step.component, step.parameters
     return {
         "component": component.reference(),
         "parameters": parameters.model_dump(mode="json"),
@@ -73,9 +86,10 @@ def ingredients(step: Step, inputs: dict[str, Input], fingerprints: Fingerprints
             name: f"{kind.__name__} {kind.format_version}"
             for name, kind in component.outputs.items()
         },
-        "code": fingerprints.code(modules),
+        "code": code,
         "libraries": _versions(component.libraries(parameters)),
         "files": fingerprints.files(step.name, component.files(parameters)),
+        "facts": component.facts(parameters),
         "environment": {"devices": component.environment(parameters).devices},
     }
 

@@ -1,7 +1,8 @@
 """Which code a step runs, and what that code says: found statically, without importing it.
 
-From the modules that a step declares, the imports in their syntax trees are followed as long as
-they stay in the same top-level packages (`penstock`, and a user's own). Each module counts by its
+From the modules that a step declares, the imports in their syntax trees are followed into
+`penstock`, into the packages of the declared modules and into whatever lies outside the standard
+library and `site-packages` (installed libraries count by their version). Each module counts by its
 syntax tree without docstrings, so a comment, a docstring or a reformatting changes nothing.
 Imports built at run time (`importlib`) are not seen: a step declares those modules.
 """
@@ -9,6 +10,8 @@ Imports built at run time (`importlib`) are not seen: a step declares those modu
 import ast
 import hashlib
 import importlib.util
+import sys
+import sysconfig
 from functools import cache
 from pathlib import Path
 
@@ -21,7 +24,12 @@ def describe_module(path: Path) -> dict:
     Returns:
         `{"digest": hex, "imports": [[level, module, [names]], ...]}`.
     """
-    tree = ast.parse(path.read_bytes(), filename=str(path))
+    try:
+        tree = ast.parse(path.read_bytes(), filename=str(path))
+    except SyntaxError as error:
+        raise ValueError(
+            f"{path}, line {error.lineno}, is not valid Python: {error.msg}."
+        ) from error
     imports = []
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
@@ -70,7 +78,7 @@ def fingerprint(modules: tuple[str, ...], index: FileIndex) -> dict[str, str]:
         waiting += [".".join(parents[: i + 1]) for i in range(len(parents))]
         for level, module, names in described["imports"]:
             base = _absolute(name, path, level, module)
-            if base.split(".")[0] in packages:
+            if base.split(".")[0] in packages or _is_local(base.split(".")[0]):
                 waiting += [base, *(f"{base}.{child}" for child in names)]
     return dict(sorted(found.items()))
 
@@ -109,3 +117,18 @@ def _find(name: str):
         return importlib.util.find_spec(name)
     except (ImportError, ValueError):
         return None
+
+
+@cache
+def _is_local(package: str) -> bool:
+    """Whether a top-level package is neither built in, nor of the standard library, nor installed."""
+    if package in sys.stdlib_module_names:
+        return False
+    spec = _find(package)
+    if spec is None:
+        return False
+    places = [spec.origin] if spec.origin else list(spec.submodule_search_locations or [])
+    installed = [sysconfig.get_path(name) for name in ("stdlib", "purelib", "platlib")]
+    return bool(places) and not any(
+        place is None or place.startswith(tuple(installed)) for place in places
+    )

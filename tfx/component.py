@@ -127,6 +127,12 @@ class Component:
         return []
 
     @classmethod
+    def facts(cls, parameters: Config) -> dict:
+        """Further facts about what it reads that no file's content shows (part of the cache key)."""
+        del parameters
+        return {}
+
+    @classmethod
     def check(cls, parameters: Config) -> list[str]:
         """Faults visible before anything runs (a read-only destination), one sentence each."""
         del parameters

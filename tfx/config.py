@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 from typing import Annotated, Generic, Literal, TypeVar
 
-from pydantic import Field, NonNegativeFloat, PositiveInt, field_validator
+from pydantic import Field, NonNegativeFloat, PositiveInt, field_validator, model_validator
 
 from penstock.pipelines.config import Config
 from penstock.pipelines.sources.source import Source
@@ -28,7 +28,7 @@ class DataConfig(Config, Generic[SourceType]):
     splits: dict[str, Fraction] = {"train": 0.8, "validation": 0.1, "test": 0.1}
     split_from: str | None = None
     max_bad_fraction: Fraction = 0.01
-    shards: PositiveInt | None = None
+    shards: Annotated[int, Field(gt=0, le=100_000)] | None = None
     reviewed_schema: Path | None = None
     on_anomaly: Literal["stop", "warn"] = "stop"
 
@@ -48,6 +48,14 @@ class Threshold(Config):
 
     min: float | None = None
     max: float | None = None
+
+    @model_validator(mode="after")
+    def _can_be_met(self):
+        if self.min is None and self.max is None:
+            raise ValueError("set `min`, `max` or both. Received: neither.")
+        if self.min is not None and self.max is not None and self.min > self.max:
+            raise ValueError(f"`min` must be <= `max`. Received: min={self.min}, max={self.max}.")
+        return self
 
 
 class BaselineLimit(Config):
@@ -115,10 +123,16 @@ class RunnerConfig(Config):
 
 
 class ExtraStep(Config):
-    """A component of the user's: `component` is `module:name`; inputs are `Step.output`."""
+    """A component of the user's: `component` is `module:name`; inputs are `Step.output`.
+
+    It starts when the steps in `after` are complete, and those in `before` wait for it: a gate of
+    one's own says `before: [Pusher]`.
+    """
 
     component: str
     inputs: dict[str, str] = {}
+    after: tuple[str, ...] = ()
+    before: tuple[str, ...] = ()
     parameters: dict[str, object] = {}
 
 

@@ -3,11 +3,13 @@
 Plain lines where the output is no terminal, on stderr where stdout must stay JSON.
 """
 
+import contextlib
 import sys
 import time
 from typing import TextIO
 
 PLAIN_PROGRESS_SECONDS = 10.0
+NOTES = ("damaged", "retried", "changed")
 
 
 def console_for(steps: list[str], run: str, as_json: bool):
@@ -45,7 +47,9 @@ class PlainConsole:
         pass
 
     def _print(self, line: str) -> None:
-        print(line, file=self._stream, flush=True)
+        # A run must not die because nobody reads its progress any more (`| head`).
+        with contextlib.suppress(OSError):
+            print(line, file=self._stream, flush=True)
 
     def observe(self, step: str, what: str, facts: dict) -> None:
         """Says what has happened, if it is worth a line."""
@@ -54,7 +58,7 @@ class PlainConsole:
             self._print(f"{name}  {facts['seconds']:6.1f} s  {show_values(facts['summary'])}")
         elif what == "cached":
             self._print(f"{name}    cached  {show_values(facts['summary'])}")
-        elif what in ("damaged", "retried"):
+        elif what in NOTES:
             self._print(f"{name}  {what}: {facts['error']}")
         elif what == "started":
             self._said[step] = time.monotonic()
@@ -76,6 +80,7 @@ class LiveConsole:
         "started": "[cyan]▶[/]",
         "executed": "[green]✔[/]",
         "cached": "[green]⚡[/]",
+        "stopped": "[red]■[/]",
         "failed": "[red]✘[/]",
     }
 
@@ -102,7 +107,7 @@ class LiveConsole:
         if what == "progress":
             line |= {"done": facts["done"], "total": facts["total"]}
             line["values"].update(facts["values"])
-        elif what in ("damaged", "retried"):
+        elif what in NOTES:
             line["notes"].append(f"{what}: {facts['error']}")
         else:
             line["what"] = what
@@ -111,6 +116,9 @@ class LiveConsole:
             if what in ("executed", "cached"):
                 line["seconds"] = facts["seconds"]
                 line["values"] = facts["summary"]
+                if facts["gate"]:
+                    line["what"] = "stopped"
+                    line["notes"].append(facts["gate"])
 
     def _table(self):
         from rich.table import Table
@@ -131,7 +139,7 @@ class LiveConsole:
 
         if line["what"] == "cached":
             return Text("cached", style="dim", justify="right")
-        seconds = line.get("seconds") if line["what"] == "executed" else None
+        seconds = line.get("seconds") if line["what"] in ("executed", "stopped") else None
         if line["what"] == "started":
             seconds = time.monotonic() - line["started"]
         return Text("" if seconds is None else f"{seconds:.1f} s", justify="right")

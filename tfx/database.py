@@ -11,12 +11,13 @@ from pathlib import Path
 import sqlalchemy as sa
 
 from penstock.tfx import tables
+from penstock.tfx.store import StoreUnusable
 
 BUSY_SECONDS = 60
 """How long a writer waits for another one (SQLite has one writer at a time)."""
 
 
-class DatabaseUnreachable(Exception):
+class DatabaseUnreachable(StoreUnusable):
     """The database cannot be opened; the message says which and why."""
 
 
@@ -41,7 +42,8 @@ def open_database(url: str, lock: Path) -> sa.Engine:
         raise DatabaseUnreachable(
             "The metadata database cannot be opened. Expected: a reachable SQLAlchemy URL in "
             f"`store.database`. Received: {_without_password(url)}, which says: "
-            f"{str(cause).strip().splitlines()[0]} Check that the server runs, that the name and "
+            f"{str(cause).strip().splitlines()[0].rstrip('.')}. Check that the server "
+            "runs, that the name and "
             "password are right and that its driver is installed."
         ) from error
     return engine
@@ -52,7 +54,8 @@ def _with_environment(url: str) -> str:
     missing = [name for name in re.findall(r"\$\{(\w+)\}", url) if name not in os.environ]
     if missing:
         raise DatabaseUnreachable(
-            f"`store.database` names the environment variable {missing[0]}, which is not set. Set it."
+            f"`store.database` names the environment variable {missing[0]}, which is not set. "
+            "Set it."
         )
     return re.sub(r"\$\{(\w+)\}", lambda match: os.environ[match[1]], url)
 

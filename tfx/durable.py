@@ -34,25 +34,41 @@ def sync_tree(directory: Path) -> None:
 
 def publish_directory(staged: Path, final: Path) -> None:
     """Renames a complete directory to the name under which readers look for it."""
-    final.parent.mkdir(parents=True, exist_ok=True)
+    if not final.parent.exists():
+        final.parent.mkdir(parents=True, exist_ok=True)
+        sync_directory(final.parent.parent)
     os.rename(staged, final)
     sync_directory(final.parent)
     sync_directory(staged.parent)
 
 
-def write_json(path: Path, document: dict) -> None:
-    """Replaces a small JSON document atomically."""
+def write_text(path: Path, text: str) -> None:
+    """Replaces a small document atomically."""
     path.parent.mkdir(parents=True, exist_ok=True)
     descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
-        with os.fdopen(descriptor, "w") as file:
-            json.dump(document, file, sort_keys=True)
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            os.fchmod(descriptor, 0o666 & ~_umask())  # `mkstemp` would keep others from reading it
+            file.write(text)
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)
     except BaseException:
         os.unlink(temporary)
         raise
+    sync_directory(path.parent)
+
+
+def _umask() -> int:
+    """The process's umask; the only way to read it is to set it."""
+    mask = os.umask(0o022)
+    os.umask(mask)
+    return mask
+
+
+def write_json(path: Path, document: dict) -> None:
+    """Replaces a small JSON document atomically."""
+    write_text(path, json.dumps(document, sort_keys=True))
 
 
 def files_below(directory: Path) -> list[Path]:

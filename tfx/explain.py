@@ -1,5 +1,7 @@
 """Why a step ran: the ingredients of two executions, compared in sentences."""
 
+from collections.abc import Callable
+
 
 def differences(before: dict, now: dict) -> list[str]:
     """What changed between two executions' ingredients (`cache.py`), a sentence each; [] if nothing."""
@@ -10,6 +12,7 @@ def differences(before: dict, now: dict) -> list[str]:
         *_named("code", before["code"], now["code"]),
         *_values("library", before["libraries"], now["libraries"]),
         *_files(before["files"], now["files"]),
+        *_values("fact", flatten(before.get("facts", {})), flatten(now.get("facts", {}))),
         *_values("output", before["outputs"], now["outputs"]),
         *_values("environment", before["environment"], now["environment"]),
     ]
@@ -21,30 +24,29 @@ def _component(before: dict, now: dict):
 
 
 def _values(what: str, before: dict, now: dict):
-    for name in sorted(before.keys() | now.keys()):
-        if name not in before:
-            yield f"{what} `{name}` is new: {now[name]!r}"
-        elif name not in now:
-            yield f"{what} `{name}` is gone (it was {before[name]!r})"
-        elif before[name] != now[name]:
-            yield f"{what} `{name}` changed: {before[name]!r} -> {now[name]!r}"
+    return _compare(what, before, now, lambda old, new: f": {old!r} -> {new!r}")
 
 
 def _named(what: str, before: dict, now: dict):
     """Digests say nothing to a person: only the names are told."""
+    return _compare(what, before, now, lambda old, new: "")
+
+
+def _compare(what: str, before: dict, now: dict, change: Callable[[object, object], str]):
     for name in sorted(before.keys() | now.keys()):
         if name not in before:
             yield f"{what} `{name}` is new"
         elif name not in now:
             yield f"{what} `{name}` is gone"
         elif before[name] != now[name]:
-            yield f"{what} `{name}` changed"
+            yield f"{what} `{name}` changed{change(before[name], now[name])}"
 
 
 def _files(before: dict, now: dict):
     if before.get("digest") == now.get("digest"):
         return
-    named = list(_named("file", before.get("named", {}), now.get("named", {})))
+    lists = before.get("named"), now.get("named")
+    named = list(_named("file", *lists)) if all(lists) else []
     if named and len(named) <= 5:
         yield from named
     else:

@@ -11,6 +11,7 @@ steps:
 
 import importlib
 import json
+from dataclasses import replace
 
 from pydantic import ValidationError
 
@@ -20,8 +21,8 @@ from penstock.tfx.config_faults import describe
 from penstock.tfx.pipeline import OutputOf, Step
 
 
-def extra_steps(sections: dict[str, ExtraStep], known: list[Step]) -> list[Step]:
-    """Steps from their sections.
+def with_extra_steps(known: list[Step], sections: dict[str, ExtraStep]) -> tuple[Step, ...]:
+    """The steps of a pipeline and a user's own.
 
     Raises:
         ValueError: a component cannot be found, a name is taken or parameters do not fit.
@@ -38,9 +39,21 @@ def extra_steps(sections: dict[str, ExtraStep], known: list[Step]) -> list[Step]
             steps.append(_step(name, section))
         except ValueError as error:
             faults.append(f"`steps.{name}`: {error}")
+    for name, section in sections.items():
+        unknown = [target for target in section.before if target not in taken]
+        faults += [
+            f"`steps.{name}.before` names an unknown step. Received: {target!r}. "
+            f"Known: {', '.join(sorted(taken))}."
+            for target in unknown
+        ]
     if faults:
         raise ValueError("\n".join(faults))
-    return steps
+    waiting = {
+        step.name: tuple(name for name, section in sections.items() if step.name in section.before)
+        for step in known
+    }
+    known = [replace(step, after=step.after + waiting[step.name]) for step in known]
+    return (*known, *steps)
 
 
 def _step(name: str, section: ExtraStep) -> Step:
@@ -51,7 +64,8 @@ def _step(name: str, section: ExtraStep) -> Step:
         faults = error.errors(include_url=False)
         lines = (describe(component.Parameters, section.parameters, fault) for fault in faults)
         raise ValueError(" ".join(lines)) from None
-    return Step(name, component, parameters, {k: _source(v) for k, v in section.inputs.items()})
+    inputs = {key: _source(value) for key, value in section.inputs.items()}
+    return Step(name, component, parameters, inputs, section.after)
 
 
 def _source(text: str) -> OutputOf:
@@ -65,10 +79,11 @@ def _find(reference: str) -> type[Component]:
     module, _, name = reference.partition(":")
     try:
         found = getattr(importlib.import_module(module), name)
-    except (ImportError, AttributeError) as error:
+    except Exception as error:  # a user's module may raise anything
         raise ValueError(
             "`component` must be `module:name` of an importable component. "
-            f"Received: {reference!r} ({error}). Is the module's folder on the Python path?"
+            f"Received: {reference!r} ({type(error).__name__}: {error}). Is the module's folder on "
+            "the Python path?"
         ) from None
     if not (isinstance(found, type) and issubclass(found, Component)):
         raise ValueError(

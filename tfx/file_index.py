@@ -6,6 +6,7 @@ one read and changes nothing, and an edit that restores size and mtime is still 
 be set back).
 """
 
+import contextlib
 import hashlib
 import json
 import os
@@ -41,7 +42,9 @@ class FileIndex:
             document = json.loads(self.path.read_text())
         except (OSError, ValueError):
             return {}
-        return document["files"] if document.get("format_version") == FORMAT_VERSION else {}
+        whole = isinstance(document, dict) and document.get("format_version") == FORMAT_VERSION
+        files = document.get("files") if whole else None
+        return files if isinstance(files, dict) else {}
 
     def digest(self, path: Path) -> object:
         """The digest of one file, read only if its stat has changed."""
@@ -49,7 +52,7 @@ class FileIndex:
         status = os.stat(name)
         stamp = [status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino]
         entry = self._entries.get(name)
-        if entry and entry["stamp"] == stamp and entry["settled"]:
+        if _is_entry(entry) and entry["stamp"] == stamp and entry["settled"]:
             return entry["digest"]
         settled = time.time_ns() - max(status.st_mtime_ns, status.st_ctime_ns) > SETTLE_NS
         entry = {"stamp": stamp, "settled": settled, "digest": self._digest(Path(name))}
@@ -60,10 +63,14 @@ class FileIndex:
     def save(self) -> None:
         """Writes the index if it has changed; two writers at once cost a read, never a wrong digest."""
         if self._changed:
-            durable.write_json(
-                self.path, {"format_version": FORMAT_VERSION, "files": self._entries}
-            )
+            document = {"format_version": FORMAT_VERSION, "files": self._entries}
+            with contextlib.suppress(OSError):  # without the index files are read again, no more
+                durable.write_json(self.path, document)
             self._changed = False
+
+
+def _is_entry(entry: object) -> bool:
+    return isinstance(entry, dict) and {"stamp", "settled", "digest"} <= entry.keys()
 
 
 def digest_of_paths(index: FileIndex, paths: list[Path]) -> dict[str, str]:

@@ -2,18 +2,16 @@
 
 import json
 import time
-from pathlib import Path
-
-import yaml
 
 from penstock.tfx.console import show_values
 from penstock.tfx.explain import differences, flatten
-from penstock.tfx.store import Store
+from penstock.tfx.load_config import read_yaml
+from penstock.tfx.store import Store, open_store
 
 
 def list_runs(directory: str, database: str | None, as_json: bool) -> int:
     """Prints every run of a store."""
-    store = _open(directory, database)
+    store = open_store(directory, database)
     rows = [_with_activity(store, row) for row in store.metadata.runs()]
     if as_json:
         print(json.dumps(rows, indent=2))
@@ -31,7 +29,7 @@ def list_runs(directory: str, database: str | None, as_json: bool) -> int:
 
 def show_run(run: str | None, directory: str, database: str | None, as_json: bool) -> int:
     """Prints the steps, artifacts and metrics of one run."""
-    store = _open(directory, database)
+    store = open_store(directory, database)
     found = _with_activity(store, store.resolve_run(run))
     steps = [_describe(store, *entry) for entry in store.metadata.steps_of(found["run"])]
     if as_json:
@@ -53,13 +51,14 @@ def show_run(run: str | None, directory: str, database: str | None, as_json: boo
 
 def why_step(run: str, step: str, directory: str, database: str | None, as_json: bool) -> int:
     """Prints why a step ran, or why it did not have to."""
-    store = _open(directory, database)
+    store = open_store(directory, database)
     found = store.resolve_run(run)
     steps = {name: (how, record) for name, how, record in store.metadata.steps_of(found["run"])}
     if step not in steps:
-        raise ValueError(
-            f"The run {found['run']} has no complete step {step!r}. Steps: {', '.join(steps) or 'none'}."
-        )
+        begun = {record.step for record in store.metadata.executions_of(found["run"])}
+        problem = "did not complete the step" if step in begun else "has no complete step"
+        complete = ", ".join(steps) or "none"
+        raise ValueError(f"The run {found['run']} {problem} {step!r}. Complete steps: {complete}.")
     how, record = steps[step]
     earlier = store.metadata.earlier_execution(found["pipeline"], record)
     changes = [] if earlier is None else differences(earlier.ingredients, record.ingredients)
@@ -88,7 +87,7 @@ def why_step(run: str, step: str, directory: str, database: str | None, as_json:
 
 def diff_runs(first: str, second: str, directory: str, database: str | None, as_json: bool) -> int:
     """Prints how two runs differ: config, ingredients of each step, metrics."""
-    store = _open(directory, database)
+    store = open_store(directory, database)
     runs = [store.resolve_run(name)["run"] for name in (first, second)]
     configs = [flatten(_config(store, run)) for run in runs]
     records = [{name: record for name, _, record in store.metadata.steps_of(run)} for run in runs]
@@ -117,16 +116,6 @@ def diff_runs(first: str, second: str, directory: str, database: str | None, as_
     if not any(facts.values()):
         print("The two runs do not differ.")
     return 0
-
-
-def _open(directory: str, database: str | None) -> Store:
-    path = Path(directory)
-    if not path.is_dir() and database is None:
-        raise ValueError(
-            f"There is no store in {str(path)!r}. Start one with `penstock run CONFIG`, or name "
-            "another with `--store`."
-        )
-    return Store(path, database)
 
 
 def _with_activity(store: Store, row: dict) -> dict:
@@ -168,7 +157,7 @@ def _metrics(steps: list[dict]) -> dict:
 
 
 def _config(store: Store, run: str) -> dict:
-    return yaml.safe_load((store.run_directory(run) / "config.yaml").read_text())
+    return read_yaml(store.run_directory(run) / "config.yaml")
 
 
 def _changed(before: dict, now: dict) -> dict:

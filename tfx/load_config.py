@@ -7,6 +7,7 @@ pipeline's, with the source's inside; the task's). TensorFlow and Beam are not i
 import json
 import re
 from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
 
 import yaml
@@ -62,14 +63,30 @@ def load_config(path: Path, overrides: tuple[str, ...] = ()) -> RunConfig:
 
 
 class _Loader(yaml.SafeLoader):
-    """YAML 1.1 as PyYAML reads it, but `1e-3` is a number and dates stay text."""
+    """YAML 1.1 as PyYAML reads it, but `1e-3` is a number, and dates, `on` and `off` stay text."""
 
     yaml_implicit_resolvers = {
-        first: [(tag, pattern) for tag, pattern in resolvers if not tag.endswith("timestamp")]
+        first: [
+            (tag, pattern) for tag, pattern in resolvers if not tag.endswith(("timestamp", "bool"))
+        ]
         for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
     }
 
 
+def _mapping_without_duplicates(loader: _Loader, node: yaml.MappingNode, deep: bool = False):
+    keys = [loader.construct_object(key, deep=True) for key, _ in node.value]
+    twice = [key for i, key in enumerate(keys) if key in keys[:i]]
+    if twice:
+        raise yaml.MarkedYAMLError(
+            problem=f"the key `{twice[0]}` stands twice", problem_mark=node.start_mark
+        )
+    return yaml.SafeLoader.construct_mapping(loader, node, deep)
+
+
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:bool", re.compile(r"^(?:true|True|TRUE|false|False|FALSE)$"), list("tTfF")
+)
+_Loader.construct_mapping = _mapping_without_duplicates
 _Loader.add_implicit_resolver(
     "tag:yaml.org,2002:float",
     re.compile(r"^[-+]?[0-9]+(\.[0-9]*)?[eE][-+]?[0-9]+$"),
@@ -84,12 +101,18 @@ def read_yaml(path: Path) -> dict:
         ConfigError: there is no such file, or no mapping in it.
     """
     try:
-        document = yaml.load(Path(path).read_text(), _Loader)
+        document = yaml.load(Path(path).read_text(encoding="utf-8"), _Loader)
     except OSError as error:
         raise ConfigError(str(path), [_missing_file(Path(path), error)]) from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
         where = " ".join(str(error).split())
         raise ConfigError(str(path), [f"The file is not valid YAML: {where}."]) from error
+    try:
+        json.dumps(document, default=str)
+    except (ValueError, RecursionError) as error:
+        raise ConfigError(
+            str(path), ["The file refers to itself (`&` and `*`). Take that out."]
+        ) from error
     if not isinstance(document, dict):
         received = type(document).__name__
         fault = f"The file must hold a mapping (`key: value` lines). Received: {received}."
@@ -151,7 +174,9 @@ def _task_type(document: dict, faults: list[str]) -> type[TaskConfig] | None:
         return locate.config_class(name)
     except ValueError as error:
         faults.append(str(error))
-    return None
+    # Probably a slip: the other sections are still checked, as those of the task that was meant.
+    near = get_close_matches(name, locate.known_tasks(), n=1)
+    return locate.config_class(near[0]) if near else None
 
 
 def _source_type(document: dict, faults: list[str]) -> type[Source] | None:
@@ -201,7 +226,6 @@ def _with_default_kinds(model: type[BaseModel], values: object) -> object:
     return filled
 
 
-def save_config(config: RunConfig, path: Path) -> None:
-    """Writes a resolved config, so that it can be read, compared and run again."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(yaml.safe_dump(config.dump(), sort_keys=False))
+def as_yaml(config: RunConfig) -> str:
+    """A resolved config as text, to be read, compared and run again."""
+    return yaml.safe_dump(config.dump(), sort_keys=False)

@@ -4,6 +4,7 @@ Exit codes: 0 done, 1 a step failed, 2 a fault in config or usage, 3 a gate stop
 130 interrupted.
 """
 
+import contextlib
 import os
 import sys
 
@@ -32,7 +33,7 @@ def cli() -> None:
 @click.option("--verify", is_flag=True, help="Hash every cached file before it is reused.")
 @JSON
 def run(config, overrides, verify, as_json) -> int:
-    """Run CONFIG from raw data to a pushed model; what has not changed is taken from the cache."""
+    """Run CONFIG; what has not changed comes from the cache."""
     from penstock.tfx.run_command import run_config
 
     return run_config(config, overrides, verify, as_json)
@@ -45,7 +46,7 @@ def run(config, overrides, verify, as_json) -> int:
 @click.option("--verify", is_flag=True, help="Hash every cached file before it is reused.")
 @JSON
 def resume(run, store, database, verify, as_json) -> int:
-    """Go on with RUN (default: the newest) after a failure, a kill or Ctrl-C."""
+    """Go on with RUN (or the newest) after a failure."""
     from penstock.tfx.run_command import resume_run
 
     return resume_run(run, store, database, verify, as_json)
@@ -56,7 +57,7 @@ def resume(run, store, database, verify, as_json) -> int:
 @click.argument("overrides", nargs=-1, metavar="[KEY.PATH=VALUE ...]")
 @click.option("--print", "show", is_flag=True, help="Print the resolved config.")
 def validate(config, overrides, show) -> int:
-    """Check CONFIG without reading any data; all faults are reported at once."""
+    """Check CONFIG without reading any data."""
     from penstock.tfx.run_command import validate_config
 
     return validate_config(config, overrides, show)
@@ -79,7 +80,7 @@ def runs(store, database, as_json) -> int:
 @DATABASE
 @JSON
 def show(run, store, database, as_json) -> int:
-    """Show the steps, artifacts and metrics of RUN (default: the newest)."""
+    """Show what RUN (or the newest) made."""
     from penstock.tfx.inspect_commands import show_run
 
     return show_run(run, store, database, as_json)
@@ -92,7 +93,7 @@ def show(run, store, database, as_json) -> int:
 @DATABASE
 @JSON
 def why(run, step, store, database, as_json) -> int:
-    """Say why STEP of RUN ran, or why it did not have to."""
+    """Say why STEP of RUN ran, or did not have to."""
     from penstock.tfx.inspect_commands import why_step
 
     return why_step(run, step, store, database, as_json)
@@ -105,7 +106,7 @@ def why(run, step, store, database, as_json) -> int:
 @DATABASE
 @JSON
 def diff(first, second, store, database, as_json) -> int:
-    """Compare two runs: config, metrics, and what each step depended on."""
+    """Compare the configs, steps and metrics of two runs."""
     from penstock.tfx.inspect_commands import diff_runs
 
     return diff_runs(first, second, store, database, as_json)
@@ -114,9 +115,11 @@ def diff(first, second, store, database, as_json) -> int:
 def main() -> None:
     """The console script."""
     # A user's own tasks and components may lie in the current folder; installed packages come first.
-    sys.path.append(os.getcwd())
-    from penstock.tfx.main_errors import exit_code_of
+    with contextlib.suppress(FileNotFoundError):  # the folder has been removed
+        sys.path.append(os.getcwd())
+    from penstock.tfx.main_errors import exit_code_of, open_standard_streams
 
+    open_standard_streams()
     sys.exit(exit_code_of(lambda: cli.main(standalone_mode=False)))
 
 

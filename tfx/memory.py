@@ -1,5 +1,8 @@
 """How much memory is left for one more worker."""
 
+import math
+from pathlib import Path
+
 WORKER_MB = 2000
 """What a worker with TensorFlow, Keras and Beam takes at start, with some air (measured: 0.9 GB)."""
 
@@ -9,6 +12,18 @@ def memory_allows_worker() -> bool:
     try:
         with open("/proc/meminfo") as file:
             lines = dict(line.split(":", 1) for line in file)
-        return int(lines["MemAvailable"].split()[0]) / 1024 > WORKER_MB
+        free = int(lines["MemAvailable"].split()[0]) * 1024
     except (OSError, KeyError, ValueError):
         return True
+    return min(free, _free_in_container()) > WORKER_MB * 2**20
+
+
+def _free_in_container() -> float:
+    """Bytes left under the limit of this process's control group (version 2); infinite without one."""
+    folder = Path("/sys/fs/cgroup")
+    try:
+        limit = (folder / "memory.max").read_text().strip()
+        used = int((folder / "memory.current").read_text())
+        return math.inf if limit == "max" else int(limit) - used
+    except (OSError, ValueError):
+        return math.inf

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 import sqlalchemy as sa
 
+from penstock.tfx.database import DatabaseUnreachable
 from penstock.tfx.tables import artifacts, associations, contexts, events, executions
 
 RUNNING, COMPLETE, FAILED, ABANDONED = "RUNNING", "COMPLETE", "FAILED", "ABANDONED"
@@ -59,30 +60,55 @@ class Metadata:
         self._engine = engine
 
     @contextmanager
-    def _write(self):
-        with self._engine.connect().execution_options(write=True) as connection:
-            with connection.begin():
+    def _connect(self, **options):
+        try:
+            with self._engine.connect().execution_options(**options) as connection:
                 yield connection
+        except sa.exc.IntegrityError:
+            raise
+        except sa.exc.SQLAlchemyError as error:
+            cause = str(getattr(error, "orig", None) or error).strip().splitlines()[0]
+            raise DatabaseUnreachable(
+                f"The metadata database of the store failed: {cause}. What it has recorded stays "
+                "valid. See to it (it is locked, full, damaged or gone), then go on with "
+                "`penstock resume`."
+            ) from error
+
+    @contextmanager
+    def _write(self):
+        with self._connect(write=True) as connection, connection.begin():
+            yield connection
 
     # Runs -----------------------------------------------------------------------------------
 
     def begin_run(self, run: str, pipeline: str, properties: dict) -> None:
         """Records a run as running, and its pipeline if it is new; again for a resumed run."""
+        self._put_context("pipeline", pipeline, None, LIVE, {})
+        self._put_context("run", run, pipeline, RUNNING, properties)
+
+    def _put_context(self, kind: str, name: str, parent: str | None, state: str, facts: dict):
         now = time.time()
-        with self._write() as connection:
-            for type_, name, parent, state, facts in (
-                ("pipeline", pipeline, None, LIVE, {}),
-                ("run", run, pipeline, RUNNING, properties),
-            ):
-                key = (contexts.c.type == type_) & (contexts.c.name == name)
-                if connection.execute(sa.select(contexts.c.number).where(key)).first():
-                    connection.execute(
-                        sa.update(contexts).where(key).values(state=state, updated_at=now)
-                    )
-                    continue
-                row = {"type": type_, "name": name, "parent": parent, "state": state}
-                row |= {"properties": facts, "created_at": now, "updated_at": now}
-                connection.execute(sa.insert(contexts), row)
+        key = (contexts.c.type == kind) & (contexts.c.name == name)
+        change = sa.update(contexts).where(key).values(state=state, updated_at=now)
+        row = {"type": kind, "name": name, "parent": parent, "state": state}
+        row |= {"properties": facts, "created_at": now, "updated_at": now}
+        try:
+            with self._write() as connection:
+                if connection.execute(change).rowcount == 0:
+                    connection.execute(sa.insert(contexts), row)
+        except sa.exc.IntegrityError:  # another process has put it there in the meantime
+            with self._write() as connection:
+                connection.execute(change)
+
+    def owner(self, store: str) -> str:
+        """The id of the store directory that this database serves: the first that opened it."""
+        query = sa.select(contexts.c.name).where(contexts.c.type == "store")
+        with self._connect() as connection:
+            known = connection.execute(query.order_by(contexts.c.number)).scalar()
+        if known is None:
+            self._put_context("store", store, None, LIVE, {})
+            return self.owner(store)
+        return known
 
     def end_run(self, run: str, state: str, facts: dict) -> None:
         """Records how a run ended; `facts` are added to its properties."""
@@ -98,7 +124,7 @@ class Metadata:
     def runs(self) -> list[dict]:
         """Every run, oldest first: name, pipeline, state, times and properties."""
         query = sa.select(contexts).where(contexts.c.type == "run").order_by(contexts.c.number)
-        with self._engine.connect() as connection:
+        with self._connect() as connection:
             return [_run(row) for row in connection.execute(query)]
 
     # Executions -----------------------------------------------------------------------------
@@ -149,6 +175,13 @@ class Metadata:
         row = {"execution": execution, "artifact": artifact, "kind": kind, "name": name}
         connection.execute(sa.insert(events), row)
 
+    def forget_key(self, id: str) -> None:
+        """Keeps an execution out of the cache: its code or files changed while it ran."""
+        with self._write() as connection:
+            connection.execute(
+                sa.update(executions).where(executions.c.id == id).values(cache_key=f"changed-{id}")
+            )
+
     def end_execution(self, id: str, state: str, error: str | None = None) -> None:
         """Records that an execution made nothing."""
         with self._write() as connection:
@@ -183,7 +216,7 @@ class Metadata:
     def runs_under_way(self) -> list[str]:
         """Runs with an execution that has not ended; some of them may be dead."""
         query = sa.select(executions.c.run).where(executions.c.state == RUNNING).distinct()
-        with self._engine.connect() as connection:
+        with self._connect() as connection:
             return list(connection.execute(query).scalars())
 
     def find_cached(self, key: str) -> list[ExecutionRecord]:
@@ -198,7 +231,7 @@ class Metadata:
     def steps_of(self, run: str) -> list[tuple[str, str, ExecutionRecord]]:
         """What a run consists of: (step, "executed" | "cached", execution), the last of each step."""
         query = sa.select(associations).where(associations.c.run == run)
-        with self._engine.connect() as connection:
+        with self._connect() as connection:
             rows = connection.execute(query.order_by(associations.c.number)).all()
         last = {row.step: row for row in rows}
         return [(row.step, row.how, self.execution(row.execution)) for row in last.values()]
@@ -223,7 +256,7 @@ class Metadata:
             .join(artifacts, artifacts.c.number == events.c.artifact)
             .where((events.c.execution == id) & (events.c.kind == "INPUT"))
         )
-        with self._engine.connect() as connection:
+        with self._connect() as connection:
             return {row.input: _artifact(row) for row in connection.execute(query)}
 
     def latest_blessed_model(self, pipeline: str, other_than: str) -> ArtifactRecord | None:
@@ -239,7 +272,7 @@ class Metadata:
             .where((contexts.c.parent == pipeline) & (artifacts.c.type == "Blessing"))
             .order_by(associations.c.number.desc())
         )
-        with self._engine.connect() as connection:
+        with self._connect() as connection:
             rows = connection.execute(query).all()
         # A thousand nightly runs may have reused one blessing: each execution is looked at once.
         blessed = {row.execution: row.properties.get("blessed") for row in rows}
@@ -251,7 +284,7 @@ class Metadata:
         return None
 
     def _records(self, where) -> list[ExecutionRecord]:
-        with self._engine.connect() as connection:
+        with self._connect() as connection:
             rows = connection.execute(
                 sa.select(executions).where(where).order_by(executions.c.number)
             ).all()

@@ -1,11 +1,14 @@
 """A pipeline: named steps and what flows between them. Data, checked when it is made; nothing runs here."""
 
+import re
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 
 from penstock.pipelines.config import Config
 from penstock.tfx.artifacts import Artifact
 from penstock.tfx.component import Component
+
+STEP_NAME = r"[A-Za-z0-9_]{1,64}"
 
 
 @dataclass(frozen=True)
@@ -75,7 +78,20 @@ class Pipeline:
 
     def _faults(self, step: Step) -> list[str]:
         declared = step.component.inputs
-        faults = [
+        faults = []
+        if not re.fullmatch(STEP_NAME, step.name):
+            faults.append(
+                f"A step's name must be letters, digits and underscores: it becomes the name of a "
+                f"folder. Received: {step.name!r}."
+            )
+        known = {other.name for other in self.steps}
+        faults += [
+            f"Step `{step.name}` waits for an unknown step. Received: {name!r}. "
+            f"Known: {', '.join(get_close_matches(name, known, n=3) or sorted(known))}."
+            for name in step.after
+            if name not in known
+        ]
+        faults += [
             f"Step `{step.name}` has no input `{name}`. Its inputs: {', '.join(declared) or 'none'}."
             for name in step.inputs
             if name not in declared

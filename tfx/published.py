@@ -79,9 +79,26 @@ def read_document(directory: Path) -> dict:
     """
     path = directory / DOCUMENT
     try:
-        return json.loads(path.read_text())
+        document = json.loads(path.read_text())
     except (OSError, ValueError) as error:
         raise CorruptArtifact(path, f"cannot be read ({error})", directory) from error
+    if not _is_document(document):
+        raise CorruptArtifact(path, "is not what was published", directory)
+    return document
+
+
+def _is_document(document: object) -> bool:
+    """Whether it has everything that readers of it use."""
+    if not isinstance(document, dict) or document.get("format_version") != FORMAT_VERSION:
+        return False
+    known = {"gate", "summary", "seconds", "inputs", "outputs"} <= document.keys()
+    if not known or not isinstance(document["outputs"], dict):
+        return False
+    keys = {"type", "content_digest", "properties", "size_bytes", "files"}
+    return all(
+        isinstance(output, dict) and keys <= output.keys() and isinstance(output["files"], dict)
+        for output in document["outputs"].values()
+    )
 
 
 def check_quickly(directory: Path) -> None:
@@ -101,6 +118,8 @@ def check_thoroughly(artifact: Path) -> None:
         CorruptArtifact: a file is missing, new or different.
     """
     document = read_document(artifact.parent)
+    if artifact.name not in document["outputs"]:
+        raise CorruptArtifact(artifact.parent / DOCUMENT, f"lacks {artifact.name}", artifact)
     files = document["outputs"][artifact.name]["files"]
     _check(artifact, files, lambda path, file: False)
 

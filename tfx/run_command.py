@@ -1,5 +1,6 @@
 """`penstock run`, `resume` and `validate`: from a config to a run, its progress and its summary."""
 
+import contextlib
 import json
 import os
 import shutil
@@ -8,10 +9,10 @@ import sys
 from pathlib import Path
 
 from penstock.tfx.console import console_for
-from penstock.tfx.load_config import RunConfig, load_config, save_config
+from penstock.tfx.load_config import RunConfig, as_yaml, load_config
 from penstock.tfx.runner import RunResult, run_pipeline
 from penstock.tfx.standard_pipeline import standard_pipeline
-from penstock.tfx.store import Store, new_id
+from penstock.tfx.store import Store, new_id, open_store
 
 EXIT_CODES = {"COMPLETE": 0, "FAILED": 1, "STOPPED": 3}
 INTERRUPTED = 130
@@ -30,7 +31,7 @@ def resume_run(
     run: str | None, store: str, database: str | None, verify: bool, as_json: bool
 ) -> int:
     """Goes on with a run, with the config that was saved when it began."""
-    opened = Store(Path(store), database)
+    opened = open_store(store, database)
     found = opened.resolve_run(run)
     if found["state"] == "COMPLETE" and not verify:
         print(f"The run {found['run']} is complete: there is nothing to resume.", file=sys.stderr)
@@ -47,9 +48,7 @@ def validate_config(path: str, overrides: tuple[str, ...], show: bool) -> int:
     if faults:
         raise ValueError("\n".join(faults))
     if show:
-        import yaml
-
-        print(yaml.safe_dump(config.dump(), sort_keys=False), end="")
+        print(as_yaml(config), end="")
     else:
         print(f"{path} is valid: {len(pipeline.steps)} steps, task {config.pipeline.task}.")
     return 0
@@ -59,9 +58,9 @@ def _run(
     config: RunConfig, store: Store, run: str, verify: bool, as_json: bool, facts: dict
 ) -> int:
     pipeline = standard_pipeline(config)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # a scheduler's stop is a Ctrl-C
+    for number in (signal.SIGTERM, signal.SIGHUP):  # a scheduler's stop, a closed terminal
+        signal.signal(number, signal.default_int_handler)
     store.metadata  # noqa: B018 - opened now, so that an unreachable one is said before anything else
-    save_config(config, store.run_directory(run) / "config.yaml")
     try:
         with console_for([step.name for step in pipeline.steps], run, as_json) as console:
             result = run_pipeline(
@@ -73,6 +72,7 @@ def _run(
                 retries=config.pipeline.runner.retries,
                 verify=verify,
                 properties=facts,
+                config=as_yaml(config),
             )
     except KeyboardInterrupt:
         print(f"Interrupted. {_how_to_resume(run, store)}", file=sys.stderr)
@@ -80,13 +80,16 @@ def _run(
     if as_json:
         print(json.dumps(summary(result), indent=2))
     else:
-        _print_summary(result, store, list(config.pipeline.evaluate.thresholds))
+        with contextlib.suppress(BrokenPipeError):
+            _print_summary(result, store, list(config.pipeline.evaluate.thresholds))
     return EXIT_CODES[result.state]
 
 
 def _how_to_resume(run: str, store: Store) -> str:
     default = store.directory == Path(".penstock").absolute()
-    return f"Go on with: {program()} resume {run}" + ("" if default else f" --store {store.directory}")
+    return f"Go on with: {program()} resume {run}" + (
+        "" if default else f" --store {store.directory}"
+    )
 
 
 def program() -> str:
@@ -132,7 +135,8 @@ def _print_summary(result: RunResult, store: Store, limited: list[str]) -> None:
     if result.state != "COMPLETE":
         verb = "Stopped" if result.state == "STOPPED" else "Failed"
         print(f"{verb}: {result.reason}", file=sys.stderr)
-        print(_how_to_resume(result.run, store), file=sys.stderr)
+        if result.state == "FAILED":
+            print(_how_to_resume(result.run, store), file=sys.stderr)
         return
     if facts["pushed"]:
         print(f"served model: {facts['pushed']['path']}")

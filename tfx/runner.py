@@ -6,8 +6,10 @@ name goes on: complete steps are cache hits, the rest runs.
 """
 
 import signal
+import threading
 import time
 from collections.abc import Callable
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -15,10 +17,11 @@ from penstock.tfx import cache, published
 from penstock.tfx.accelerators import accelerator_visible
 from penstock.tfx.component import Environment, Input
 from penstock.tfx.crash_points import reach
+from penstock.tfx.explain import differences
 from penstock.tfx.memory import memory_allows_worker
 from penstock.tfx.pipeline import LatestBlessedModel, Pipeline, Step
-from penstock.tfx.store import Store, new_id
-from penstock.tfx.worker_pool import Worker, WorkerPool
+from penstock.tfx.store import Store, StoreUnusable, new_id
+from penstock.tfx.worker_pool import Worker, WorkerPool, covers, merge_environments
 
 MAX_REPAIRS = 3
 """How often one run makes damaged artifacts again before it gives up (the disk is failing)."""
@@ -74,6 +77,7 @@ def run_pipeline(
     retries: int = 1,
     verify: bool = False,
     properties: dict | None = None,
+    config: str | None = None,
 ) -> RunResult:
     """Runs a pipeline to its end, or goes on with a run of this name.
 
@@ -83,6 +87,7 @@ def run_pipeline(
         retries: how often a step whose worker died is tried again.
         verify: hash every file of a cached artifact before it is reused.
         properties: facts about the run to keep (the config's path).
+        config: the resolved config, kept as the run's `config.yaml` when it begins.
 
     Raises:
         LeaseHeld: another process is working on this run.
@@ -93,9 +98,10 @@ def run_pipeline(
     if faults:
         raise ValueError("\n".join(faults))
     with store.lease(run):
-        store.metadata.begin_run(run, pipeline.name, properties or {})
+        store.keep_config(run, config)
         store.recover(run)
         store.recover_dead_runs()
+        store.metadata.begin_run(run, pipeline.name, properties or {})
         running = _Run(pipeline, store, run, observe, workers, retries, verify)
         state, step, reason = "INTERRUPTED", None, "It was interrupted."
         try:
@@ -103,14 +109,32 @@ def run_pipeline(
             state, reason = "COMPLETE", None
         except RunEnded as end:
             state, step, reason = end.state, end.step, end.reason
+        except (OSError, StoreUnusable) as error:  # the disk is full, a folder is gone
+            state, reason = "FAILED", f"The store {store.directory} cannot be written: {error}"
+        except Exception as error:
+            state, reason = "FAILED", f"The orchestrator failed: {type(error).__name__}: {error}"
+            raise RuntimeError(reason) from error  # a fault of ours: the traceback is shown
         finally:
-            # A second Ctrl-C must not cut this short: it records what the first one did.
-            previous = signal.signal(signal.SIGINT, signal.SIG_IGN)
-            running.close()
-            facts = {"reason": reason, "stopped_at": step}
-            store.metadata.end_run(run, state, facts)
-            signal.signal(signal.SIGINT, previous)
+            # What cannot be recorded now is found out by `recover`: the lease tells a dead run.
+            with signals_held(), suppress(StoreUnusable):
+                running.close()
+                store.metadata.end_run(run, state, {"reason": reason, "stopped_at": step})
     return RunResult(run, state, reason, step, running.states, time.monotonic() - started)
+
+
+@contextmanager
+def signals_held():
+    """A second Ctrl-C must not cut short what records the first one (signals are the main thread's)."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    held = (signal.SIGINT, signal.SIGTERM)
+    previous = {number: signal.signal(number, signal.SIG_IGN) for number in held}
+    try:
+        yield
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
 
 
 class _Run:
@@ -122,8 +146,10 @@ class _Run:
         self.retries, self.verify = retries, verify
         self.states = {step.name: StepState(step) for step in pipeline.steps}
         self.fingerprints = cache.Fingerprints(store.directory / "fingerprints")
+        # Taken now, before any worker imports a module: what is edited later did not run.
+        self.code = {s.name: cache.code_of(s, self.fingerprints) for s in pipeline.steps}
         self.pool = WorkerPool(store.run_directory(run) / "logs")
-        self.repairs = 0
+        self.repairs = self.idle_deaths = 0
 
     def go(self) -> None:
         """Until every step is done; raises `RunEnded` where it cannot go on."""
@@ -159,7 +185,8 @@ class _Run:
             if not all(self.states[name].done for name in state.step.upstream()):
                 continue
             self._resolve_inputs(state)
-            state.found = cache.ingredients(state.step, state.inputs, self.fingerprints)
+            code = self.code[state.step.name]
+            state.found = cache.ingredients(state.step, state.inputs, code, self.fingerprints)
             state.key = cache.key_of(state.found)
             record = self._usable(state)
             if record is None:
@@ -214,6 +241,7 @@ class _Run:
 
     def _finish(self, state: StepState, status: str, record) -> None:
         state.status, state.record = status, record
+        published.remove(self.store.scratch(self.name, state.step.name, state.key))
         if status == "cached":
             self.store.metadata.reuse_execution(self.name, state.step.name, record.id)
         facts = {"seconds": record.seconds, "summary": record.summary, "gate": record.gate}
@@ -237,7 +265,7 @@ class _Run:
         wanted = [self._environment(s.step) for s in self.states.values() if not s.done]
         plan = merge_environments(wanted)
         for environment in plan:
-            there = any(_covers(worker.environment, environment) for worker in self.pool.workers)
+            there = any(covers(worker.environment, environment) for worker in self.pool.workers)
             if environment.fresh or there:
                 continue
             if not self.pool.workers or memory_allows_worker():
@@ -261,7 +289,7 @@ class _Run:
 
     def _must_wait(self, wanted: Environment) -> bool:
         """Whether the step waits for a busy worker: memory is short, or the device takes only one."""
-        busy = [w for w in self.pool.workers if w.step and _covers(w.environment, wanted)]
+        busy = [w for w in self.pool.workers if w.step and covers(w.environment, wanted)]
         exclusive = wanted.tensorflow and wanted.devices != "cpu"
         return bool(busy) and (exclusive or not memory_allows_worker())
 
@@ -299,9 +327,8 @@ class _Run:
             return
         state = self.states.get(worker.step)
         if state is None:
-            if kind == "died" and not worker.ready:
-                log = self.store.run_directory(self.name) / "logs"
-                raise RunEnded("FAILED", "", f"A worker could not start; its log is in {log}.")
+            if kind == "died":
+                self._died_idle(message)
             return
         if kind == "progress":
             self.observe(state.step.name, "progress", message)
@@ -311,14 +338,22 @@ class _Run:
             self.pool.remove(worker)
         handler = {"done": self._done, "failed": self._failed}
         handler |= {"corrupt": self._corrupt, "died": self._died}
+        if kind == "died" and not worker.ready:
+            message = {**message, "log": str(worker.log)}
         handler[kind](state, message)
 
     # How an execution ended -----------------------------------------------------------------
 
     def _done(self, state: StepState, message: dict) -> None:
         del message
+        code = cache.code_of(state.step, self.fingerprints)
+        now = cache.ingredients(state.step, state.inputs, code, self.fingerprints)
+        if cache.key_of(now) != state.key:
+            self.store.metadata.forget_key(state.execution)
+            changes = "; ".join(differences(state.found, now))
+            note = f"{changes} while the step ran, so that its outputs will not be reused"
+            self.observe(state.step.name, "changed", {"error": note})
         record = self.store.commit(state.step.name, state.execution)
-        published.remove(self.store.scratch(self.name, state.step.name, state.key))
         self._finish(state, "executed", record)
 
     def _failed(self, state: StepState, message: dict) -> None:
@@ -352,13 +387,21 @@ class _Run:
         how = death_sentence(message["code"])
         self._end(state, "queued", how)
         if state.deaths > self.retries:
-            log = self.store.log_file(self.name, state.step.name)
-            raise RunEnded(
-                "FAILED",
-                state.step.name,
-                f"{state.step.name}: its worker {how} {state.deaths} times (full log: {log}).",
-            )
+            # A worker that died while it still imported has written nothing to the step's log.
+            log = message.get("log") or self.store.log_file(self.name, state.step.name)
+            times = f", the last of {state.deaths}," if state.deaths > 1 else ""
+            reason = f"{state.step.name}: its worker{times} {how} (full log: {log})."
+            raise RunEnded("FAILED", state.step.name, reason)
         self.observe(state.step.name, "retried", {"error": f"its worker {how}; it is tried again"})
+
+    def _died_idle(self, message: dict) -> None:
+        """A worker without a step has died; another is started when one is needed."""
+        self.idle_deaths += 1
+        if self.idle_deaths > self.retries:
+            log = self.store.run_directory(self.name) / "logs"
+            how = death_sentence(message["code"])
+            reason = f"Workers die before they have work: the last one {how} (full log: {log})."
+            raise RunEnded("FAILED", "", reason)
 
     def _end(self, state: StepState, status: str, error: str) -> None:
         outcome = "FAILED" if status == "failed" else "ABANDONED"
@@ -372,27 +415,6 @@ def death_sentence(code: int) -> str:
     if code == -signal.SIGKILL:
         return "was killed by signal 9 (often: out of memory)"
     if code < 0:
-        return f"was killed by signal {-code} ({signal.Signals(-code).name})"
+        name = signal.strsignal(-code) or "unknown"
+        return f"was killed by signal {-code} ({name})"
     return f"ended with exit code {code}"
-
-
-def merge_environments(wanted: list[Environment]) -> list[Environment]:
-    """The processes to start: one for each set of devices, one for Beam alone, one for each fresh step."""
-    fresh = [e for e in wanted if e.fresh]
-    shared = [e for e in wanted if not e.fresh]
-    heavy = {}
-    for environment in (e for e in shared if e.tensorflow):
-        known = heavy.get(environment.devices, environment)
-        heavy[environment.devices] = replace(known, beam=known.beam or environment.beam)
-    light = [Environment(beam=True)] if any(e.beam and not e.tensorflow for e in shared) else []
-    if shared and not heavy and not light:
-        light = [Environment()]
-    return [*light, *heavy.values(), *fresh]
-
-
-def _covers(have: Environment, wanted: Environment) -> bool:
-    if have.fresh or wanted.fresh:
-        return False
-    if wanted.tensorflow and (not have.tensorflow or have.devices != wanted.devices):
-        return False
-    return have.beam >= wanted.beam

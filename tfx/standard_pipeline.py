@@ -22,7 +22,7 @@ from penstock.tfx.components.schema_gen import SchemaGen
 from penstock.tfx.components.statistics_gen import StatisticsGen
 from penstock.tfx.components.trainer import Trainer
 from penstock.tfx.components.transform import Transform
-from penstock.tfx.extra_steps import extra_steps
+from penstock.tfx.extra_steps import with_extra_steps
 from penstock.tfx.load_config import RunConfig
 from penstock.tfx.pipeline import LatestBlessedModel, OutputOf, Pipeline, Step
 
@@ -46,7 +46,7 @@ def standard_pipeline(config: RunConfig) -> Pipeline:
     steps = [*_data_steps(config), *_model_steps(config)]
     if config.pipeline.push is not None:
         steps.append(_pusher(config))
-    return Pipeline(config.pipeline.name, (*steps, *extra_steps(config.pipeline.steps, steps)))
+    return Pipeline(config.pipeline.name, with_extra_steps(steps, config.pipeline.steps))
 
 
 def _path(path: Path | None) -> str | None:
@@ -63,13 +63,19 @@ def _data_steps(config: RunConfig) -> list[Step]:
         max_bad_fraction=data.max_bad_fraction,
         shards=data.shards,
         expand=expand if locate(expand) else None,
+        expand_config=config.task.model_dump(mode="json").get("expand", {}),
     )
-    schema_gen = SchemaGen.Parameters(reviewed_schema=_path(data.reviewed_schema))
+    train_split = config.pipeline.train.train_split
+    schema_gen = SchemaGen.Parameters(
+        reviewed_schema=_path(data.reviewed_schema), train_split=train_split
+    )
     validator = ExampleValidator.Parameters(on_anomaly=data.on_anomaly)
     transform = Transform.Parameters(
         task=task,
         prepare=config.task.prepare.model_dump(mode="json"),
-        train_split=config.pipeline.train.train_split,
+        train_split=train_split,
+        task_libraries=config.task.libraries(),
+        task_files=tuple(str(path) for path in config.task.files()),
     )
     return [
         Step("ExampleGen", ExampleGen, example_gen),
@@ -96,6 +102,10 @@ def _model_steps(config: RunConfig) -> list[Step]:
         golden_split=pipeline.evaluate.split,
     )
     evaluator = Evaluator.Parameters(**task, evaluate=pipeline.evaluate, seed=pipeline.seed)
+    judged = {"examples": EXAMPLES, "model": MODEL}
+    if pipeline.evaluate.baseline:
+        # Without limits nothing is compared, so that another blessed model must change nothing.
+        judged["baseline"] = LatestBlessedModel(MODEL)
     return [
         Step(
             "Trainer",
@@ -104,12 +114,7 @@ def _model_steps(config: RunConfig) -> list[Step]:
             {"transformed": TRANSFORMED, "state": STATE, "examples": EXAMPLES},
             after=("ExampleValidator",),
         ),
-        Step(
-            "Evaluator",
-            Evaluator,
-            evaluator,
-            {"examples": EXAMPLES, "model": MODEL, "baseline": LatestBlessedModel(MODEL)},
-        ),
+        Step("Evaluator", Evaluator, evaluator, judged),
         Step(
             "InfraValidator",
             InfraValidator,

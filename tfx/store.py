@@ -1,6 +1,7 @@
 """The store: one directory with every artifact, run and log, and the metadata database.
 
 ```
+<directory>/store.json                          which store this is
 <directory>/metadata.sqlite                     unless `store.database` names another
 <directory>/artifacts/<step>/<execution>/       finished executions (published.py)
 <directory>/staging/<execution>/                executions under way
@@ -10,6 +11,9 @@
 Paths in the database are relative to the directory, so that a store can be moved.
 """
 
+import contextlib
+import json
+import os
 import secrets
 import time
 from functools import cached_property
@@ -55,7 +59,24 @@ class Store:
                 f"The store cannot be created in {self.directory}: {error.strerror}. "
                 "Name a writable folder in `store.directory`."
             ) from error
-        return Metadata(open_database(self._database, self.directory / "migrate.lock"))
+        metadata = Metadata(open_database(self._database, self.directory / "migrate.lock"))
+        if metadata.owner(self._id()) != self._id():
+            raise StoreUnusable(
+                f"The database belongs to another store than {self.directory}: its artifacts are "
+                "elsewhere. One database serves one `store.directory`; name the right one of either."
+            )
+        return metadata
+
+    def _id(self) -> str:
+        """What tells this directory from others, wherever it is moved."""
+        path = self.directory / "store.json"
+        if not path.exists():
+            fresh = self.directory / f".store-{new_id()}"
+            durable.write_json(fresh, {"format_version": 1, "id": new_id()})
+            with contextlib.suppress(FileExistsError):
+                os.link(fresh, path)
+            fresh.unlink()
+        return json.loads(path.read_text())["id"]
 
     # Places ---------------------------------------------------------------------------------
 
@@ -66,6 +87,12 @@ class Store:
     def log_file(self, run: str, step: str) -> Path:
         """A step's full log."""
         return self.run_directory(run) / "logs" / f"{step}.log"
+
+    def keep_config(self, run: str, text: str | None) -> None:
+        """Writes a new run's config, whole or not at all; that of a known run stays as it is."""
+        path = self.run_directory(run) / "config.yaml"
+        if text is not None and not path.exists():
+            durable.write_text(path, text)
 
     def lease(self, run: str) -> Lease:
         """The right to write in a run."""
@@ -125,11 +152,15 @@ class Store:
         else was under way is abandoned.
         """
         for record in self.metadata.executions_of(run, state="RUNNING"):
-            if self.is_published(record.step, record.id):
-                self._record(record.step, record.id)
-            else:
-                self.metadata.end_execution(record.id, "ABANDONED", "The process was killed.")
-                published.remove(self.staging(record.id))
+            try:
+                if self.is_published(record.step, record.id):
+                    self._record(record.step, record.id)
+                    published.remove(self.scratch(run, record.step, record.cache_key))
+                    continue
+            except published.CorruptArtifact:
+                published.remove(self.published_directory(record.step, record.id))
+            self.metadata.end_execution(record.id, "ABANDONED", "The process was killed.")
+            published.remove(self.staging(record.id))
 
     def recover_dead_runs(self) -> None:
         """Brings every run to rest that was killed and that nobody is working on."""
@@ -141,6 +172,7 @@ class Store:
                 continue
             try:
                 self.recover(run)
+                self.metadata.end_run(run, "INTERRUPTED", {"reason": "It was killed."})
             finally:
                 lease.release()
 
@@ -165,3 +197,17 @@ class Store:
         names = ", ".join(found["run"] for found in (matches or runs)[-5:])
         problem = "begins the names of several runs" if matches else "is no run of this store"
         raise ValueError(f"{run!r} {problem}. Received: {run!r}. Runs: {names}.")
+
+
+def open_store(directory: str, database: str | None) -> Store:
+    """A store that must be there already.
+
+    Raises:
+        ValueError: there is none.
+    """
+    if not Path(directory).is_dir():
+        raise ValueError(
+            f"There is no store in {directory!r}. Start one with `penstock run CONFIG`, or name "
+            "another with `--store`."
+        )
+    return Store(Path(directory), database)

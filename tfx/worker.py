@@ -6,6 +6,7 @@ The worker dies with its orchestrator.
 """
 
 import argparse
+import contextlib
 import importlib
 import json
 import logging
@@ -31,7 +32,8 @@ def main() -> None:
     parser.add_argument("--environment", type=json.loads, required=True)
     arguments = parser.parse_args()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    sys.path.append(os.getcwd())
+    with contextlib.suppress(FileNotFoundError):
+        sys.path.append(os.getcwd())
     inbox = queue.SimpleQueue()
     threading.Thread(target=_listen, args=(arguments.receive, inbox), daemon=True).start()
     logging.basicConfig(
@@ -91,7 +93,7 @@ def execute(task: dict, sender: int, verified: set) -> dict:
 
 def sentence(error: Exception) -> str:
     """What a person reads of an exception; the full traceback is in the log."""
-    text = str(error).strip()
+    text = str(error).strip().encode("utf-8", "backslashreplace").decode()
     if isinstance(error, ValueError | TypeError | OSError) and text:
         return text
     return f"{type(error).__name__}: {text}" if text else type(error).__name__

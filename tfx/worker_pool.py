@@ -6,7 +6,7 @@ import os
 import selectors
 import subprocess
 import sys
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from penstock.tfx import messages
@@ -23,6 +23,7 @@ class Worker:
         self.ready = False
         self.used = False
         self.step: str | None = None
+        self.log = log
         task_read, self._task_write = os.pipe()
         self._reply_read, reply_write = os.pipe()
         arguments = ["--receive", str(task_read), "--send", str(reply_write)]
@@ -35,7 +36,7 @@ class Worker:
                 stdin=subprocess.DEVNULL,
                 stdout=file,
                 stderr=file,
-                env={**QUIET, **os.environ},
+                env={**QUIET, **os.environ, "KERAS_BACKEND": "tensorflow"},
             )
         os.close(task_read)
         os.close(reply_write)
@@ -112,3 +113,26 @@ class WorkerPool:
         for worker in list(self.workers):
             self.remove(worker)
         self._selector.close()
+
+
+def merge_environments(wanted: list[Environment]) -> list[Environment]:
+    """The processes to start: one for each set of devices, one for Beam alone, one for each fresh step."""
+    fresh = [e for e in wanted if e.fresh]
+    shared = [e for e in wanted if not e.fresh]
+    heavy = {}
+    for environment in (e for e in shared if e.tensorflow):
+        known = heavy.get(environment.devices, environment)
+        heavy[environment.devices] = replace(known, beam=known.beam or environment.beam)
+    light = [Environment(beam=True)] if any(e.beam and not e.tensorflow for e in shared) else []
+    if shared and not heavy and not light:
+        light = [Environment()]
+    return [*light, *heavy.values(), *fresh]
+
+
+def covers(have: Environment, wanted: Environment) -> bool:
+    """Whether a worker of one kind can run steps that want another, once it is idle."""
+    if have.fresh or wanted.fresh:
+        return False
+    if wanted.tensorflow and (not have.tensorflow or have.devices != wanted.devices):
+        return False
+    return have.beam >= wanted.beam

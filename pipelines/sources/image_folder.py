@@ -2,11 +2,14 @@
 
 With `splits_from_folders` the first level is the split: `<path>/<split>/<class>/**/<image>`. The
 class names are the folders' names, sorted; a record's key is its path relative to `path`. Files
-whose names do not end in one of `extensions`, and hidden ones, are no records. Every image is
-decoded in full while reading; see `image_files.py` for what is kept and what is converted.
+whose names do not end in one of `extensions`, and hidden ones, are no records. Links are followed,
+except those to a folder that they are in. Every image is decoded in full while reading; see
+`image_files.py` for what is kept and what is converted. What has an image's name, but cannot be
+read (a link that leads nowhere, a pipe, a name that is not UTF-8), is a bad record.
 """
 
 import os
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
@@ -16,6 +19,13 @@ from penstock.pipelines.sources import source
 from penstock.pipelines.sources.source import BadRecord, Record
 
 FILES_AT_ONCE = 256
+
+_KINDS = {
+    stat.S_IFIFO: "a named pipe",
+    stat.S_IFSOCK: "a socket",
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
+}
 
 
 class Source(source.Source):
@@ -46,6 +56,11 @@ class Source(source.Source):
                 f"`data.source.path` must be a folder. Expected: `{layout}` under it. "
                 f"Received: {str(self.path)!r} ({found}). Correct the path or create the folder."
             ]
+        if not os.access(self.path, os.R_OK | os.X_OK):
+            return [
+                f"`data.source.path` cannot be read: permission denied. "
+                f"Received: {str(self.path)!r}. Give the user who runs this access to it."
+            ]
         if not self.classes():
             return [
                 f"`data.source.path` has no class folders. Expected: `{layout}` under it. "
@@ -60,7 +75,21 @@ class Source(source.Source):
         return sorted({folder.name for root in roots for folder in _folders(root)})
 
     def files(self) -> list[Path]:
-        return sorted(self.path / relative for relative in self._walk())
+        """The files that can be read; see `fingerprint` for the others."""
+        return sorted(self.path / name for name, fault in self._walk() if fault is None)
+
+    def fingerprint(self) -> dict:
+        """What `files` does not show: names of folders, and bad records that are no file's content.
+
+        A folder without an image adds a class, but no file. `left_out` has the reason of each name.
+        """
+        if not self.path.is_dir():
+            return {}
+        facts = {"classes": self.classes()}
+        if self.splits_from_folders:
+            facts["splits"] = sorted(folder.name for folder in _folders(self.path))
+        left_out = {name: fault for name, fault in sorted(self._walk()) if fault is not None}
+        return {**facts, "left_out": left_out} if left_out else facts
 
     def features(self) -> Features:
         return {
@@ -74,10 +103,10 @@ class Source(source.Source):
         faults = self.check()
         if faults:
             raise FileNotFoundError(faults[0])
-        paths = sorted(self._walk())
+        found = sorted(self._walk(), key=lambda entry: entry[0])
         parts = [
-            (start, paths[start : start + FILES_AT_ONCE])
-            for start in range(0, len(paths), FILES_AT_ONCE)
+            (start, found[start : start + FILES_AT_ONCE])
+            for start in range(0, len(found), FILES_AT_ONCE)
         ]
         return (
             pipeline
@@ -85,17 +114,41 @@ class Source(source.Source):
             | "ReadImages" >> beam.FlatMap(read_images, str(self.path), self._labels())
         )
 
-    def _walk(self) -> Iterator[str]:
-        """Paths of the images relative to `path`, in class folders only, in no order."""
-        depth = 3 if self.splits_from_folders else 2
-        endings = tuple(ending.lower() for ending in self.extensions)
-        for folder, folders, names in os.walk(self.path):
-            folders[:] = [name for name in folders if not name.startswith(".")]
-            for name in names:
-                relative = Path(folder, name).relative_to(self.path)
-                hidden = name.startswith(".")
-                if len(relative.parts) >= depth and name.lower().endswith(endings) and not hidden:
-                    yield relative.as_posix()
+    def _walk(self) -> Iterator[tuple[str, str | None]]:
+        """(path relative to `path`, None or why it cannot be read), in no order.
+
+        Of names that are not UTF-8 the path is what can be shown: `\\xff` for a byte.
+        """
+        pending = [(str(self.path), "", frozenset())] if self.path.is_dir() else []
+        while pending:
+            folder, prefix, above = pending.pop()
+            try:
+                identity = _identity(folder)
+                if not prefix or os.path.islink(folder):
+                    above |= set(map(_identity, Path(os.path.realpath(folder)).parents))
+                if identity in above:
+                    continue  # A link to a folder that it is in: without an end.
+                with os.scandir(folder) as listed:
+                    entries = [entry for entry in listed if not entry.name.startswith(".")]
+            except OSError as error:
+                yield prefix.rstrip("/"), f"The folder cannot be read: {error.strerror}."
+                continue
+            for entry in entries:
+                is_folder = _is_folder(entry)
+                if not is_folder and not self._is_image(prefix, entry.name):
+                    continue
+                name = prefix + _shown(entry.name)
+                if not _is_utf8(entry.name):
+                    yield name, _not_utf8(is_folder)
+                elif is_folder:
+                    pending.append((entry.path, f"{name}/", above | {identity}))
+                else:
+                    yield name, _fault_of(entry)
+
+    def _is_image(self, prefix, name):
+        """Whether a name looks like an image's and stands in a class folder, not beside them."""
+        deep_enough = prefix.count("/") >= (2 if self.splits_from_folders else 1)
+        return deep_enough and name.lower().endswith(tuple(e.lower() for e in self.extensions))
 
     def _labels(self):
         """First path parts of a record -> (split, class id), as a lookup for `read_images`."""
@@ -104,16 +157,74 @@ class Source(source.Source):
 
 
 def _folders(path):
-    return [entry for entry in path.iterdir() if entry.is_dir() and not entry.name.startswith(".")]
+    """The folders whose names are classes or splits; what is not among them `_walk` explains."""
+    real = Path(os.path.realpath(path))
+    loops = {real, *real.parents}
+    try:
+        with os.scandir(path) as listed:
+            entries = [e for e in listed if not e.name.startswith(".") and _is_utf8(e.name)]
+    except OSError:
+        return []
+    found = [Path(entry.path) for entry in entries if _is_folder(entry)]
+    return [f for f in found if not f.is_symlink() or Path(os.path.realpath(f)) not in loops]
 
 
-def read_images(part: tuple[int, list[str]], root: str, labels: dict):
-    """Yields a record for each path: (index of the first, paths relative to `root`)."""
+def _identity(folder):
+    """What a folder has in common with all links to it."""
+    status = os.stat(folder)
+    return status.st_dev, status.st_ino
+
+
+def _is_folder(entry):
+    try:
+        return entry.is_dir()
+    except OSError:  # A link to itself, or into a folder that cannot be entered.
+        return False
+
+
+def _is_utf8(name):
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _shown(name):
+    return os.fsencode(name).decode("utf-8", errors="backslashreplace")
+
+
+def _not_utf8(is_folder):
+    if is_folder:
+        return "The folder's name is not valid UTF-8, so nothing in it is read. Rename it."
+    return "The file's name is not valid UTF-8. Rename it."
+
+
+def _fault_of(entry):
+    """Why what a name stands for cannot be read as a file, or None. Opens nothing."""
+    try:
+        if not entry.is_file(follow_symlinks=False):
+            mode = os.stat(entry.path).st_mode
+            if not stat.S_ISREG(mode):
+                return f"It is no file, but {_KINDS.get(stat.S_IFMT(mode), 'something else')}."
+    except FileNotFoundError:
+        return "It is a link that leads nowhere."
+    except OSError as error:
+        return f"The file cannot be read: {error.strerror}."
+    readable = os.access(entry.path, os.R_OK)
+    return None if readable else "The file cannot be read: Permission denied."
+
+
+def read_images(part: tuple[int, list[tuple[str, str | None]]], root: str, labels: dict):
+    """Yields a record for each: (index of the first, [(path relative to `root`, fault)])."""
     from penstock.pipelines.image_files import ImageFault, normalise
 
-    start, paths = part
-    for index, relative in enumerate(paths, start):
+    start, found = part
+    for index, (relative, fault) in enumerate(found, start):
         path = os.path.join(root, relative)
+        if fault is not None:
+            yield BadRecord(path, index, fault, relative)
+            continue
         first, second, *_ = relative.split("/")
         split, name = (first, second) if labels["with_split"] else (None, first)
         try:

@@ -18,7 +18,8 @@ class Record:
     """One good record. `key` is stable and unique; `split` is the source's own, or None.
 
     `values` maps each feature name to its raw form (see `features.py`), as bytes, str, int, float
-    or numpy array, without a batch axis.
+    or numpy array, without a batch axis. Records with the same `group` come into the same split
+    (the windows of one recording, the photographs of one patient); None: a group of its own.
     """
 
     key: str
@@ -26,6 +27,7 @@ class Record:
     split: str | None = None
     file: str = ""
     index: int = 0
+    group: str | None = None
 
 
 @dataclass(frozen=True)
@@ -55,6 +57,13 @@ class Source(Config):
     def files(self) -> list[Path]:
         """Every file that `read` reads; their content is part of ExampleGen's cache key."""
         raise NotImplementedError(f"{type(self).__module__}.Source must define `files`.")
+
+    def fingerprint(self) -> dict:
+        """Further facts about what is read that no file's content shows, as JSON.
+
+        Class folders without an image, the version of a data set; part of ExampleGen's cache key.
+        """
+        return {}
 
     def features(self) -> Features:
         """Describes an example. May list folders or read headers, not the data."""

@@ -1,14 +1,20 @@
 """A TensorFlow Datasets data set by name, for example `fashion_mnist` or `glue/sst2:2.0.0`.
 
-Prepared data under `data_dir` is used where there is any; otherwise the data set is prepared from
-the files in `manual_dir`, otherwise from the network. The data set's own splits are kept. Images
+Where `manual_dir` is given, the data set is prepared from the files in it, into a folder named by
+their digest, so that other files are prepared again. Otherwise prepared data in a given `data_dir`
+are used (the newest version there, unless the name has one), otherwise TFDS prepares the data set
+from the network. Without a config in the name, TFDS's default config is meant; another config's
+data are not taken. The data set's own splits are kept. Images
 stay encoded as they are; class labels, numbers of fixed shape and texts are carried over, features
 of other kinds are left out (`features` says what is there). A record's key is its split and its
 position in it.
 """
 
+import hashlib
+import json
 import os
 import re
+from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -22,6 +28,8 @@ RECORDS_AT_ONCE = 4096
 BATCH = 256
 DOWNLOAD_RETRIES = 1
 """TFDS tries ten times, which takes some 205 seconds where there is no network."""
+MARK = "prepared_by_penstock"
+"""A file in the folder of data that this source has prepared itself; see `Source.files`."""
 
 Name = Annotated[str, Field(pattern=r"^[a-z0-9_]+(/[A-Za-z0-9_.+-]+)?(:\d+\.\d+\.\d+)?$")]
 
@@ -30,7 +38,8 @@ class Source(source.Source):
     """A data set by its TFDS name (`name`, `name/config`, `name:version`).
 
     `data_dir`: where TFDS keeps prepared data, by default where TFDS itself does
-    (`$TFDS_DATA_DIR` or `~/tensorflow_datasets`). `manual_dir`: files downloaded by hand.
+    (`$TFDS_DATA_DIR` or `~/tensorflow_datasets`). `manual_dir`: files downloaded by hand; what is
+    prepared from them stays in `<data_dir>/manual-<digest>`, which may be deleted at any time.
     """
 
     type: Literal["tfds"] = "tfds"
@@ -52,18 +61,50 @@ class Source(source.Source):
         return faults
 
     def files(self) -> list[Path]:
-        """The files in `manual_dir` where it is given, else the prepared data if there is any."""
-        root = self.manual_dir or self._prepared()
+        """The files in `manual_dir` where it is given, else prepared data in a given `data_dir`.
+
+        Data that this source has prepared itself from the network do not count: they follow from
+        the data set's name and TFDS's version, and the first run, which prepares them, has none.
+        """
+        root = self.manual_dir or self._given()
         return [] if root is None else sorted(p for p in root.rglob("*") if p.is_file())
 
+    def fingerprint(self) -> dict:
+        """Name, config and version, and what others have prepared where TFDS looks by default."""
+        name, config, version = self._parts()
+        facts = {"dataset": name, "config": config, "version": version}
+        if self.manual_dir is None and self.data_dir is None:
+            facts["prepared"] = {
+                folder.name: _content_digest(folder / "dataset_info.json")
+                for folder in self._prepared()
+                if not (folder / MARK).exists()
+            }
+        return facts
+
+    def _parts(self):
+        """(name, config or "", version or "")."""
+        rest, _, version = self.dataset.partition(":")
+        name, _, config = rest.partition("/")
+        return name, config, version
+
+    def _given(self):
+        """The newest prepared version in `data_dir`, where it is given and others prepared it."""
+        if self.data_dir is None or self.manual_dir is not None:
+            return None
+        newest = max(self._prepared(), key=_version, default=None)
+        return None if newest is None or (newest / MARK).exists() else newest
+
     def _prepared(self):
-        """The newest prepared version on disk, found without importing TFDS."""
-        name, _, version = self.dataset.partition(":")
-        found = [p.parent for p in (self._data_dir() / name).rglob("dataset_info.json")]
-        found = [p for p in found if re.fullmatch(r"\d+\.\d+\.\d+", p.name)]
-        if version:
-            found = [p for p in found if p.name == version]
-        return max(found, key=lambda p: [int(n) for n in p.name.split(".")], default=None)
+        """Folders of prepared versions of this config, found without importing TFDS."""
+        name, config, version = self._parts()
+        root = self._data_dir() / name
+        # TFDS notes beside the configs which one is the default.
+        noted = root / ".config" / "metadata.json"
+        if not config and noted.is_file():
+            config = json.loads(noted.read_text()).get("default_config_name") or ""
+        found = [path.parent for path in (root / config).glob("*/dataset_info.json")]
+        found = [path for path in found if re.fullmatch(r"\d+\.\d+\.\d+", path.name)]
+        return sorted(path for path in found if path.name == (version or path.name))
 
     def _data_dir(self):
         default = os.environ.get("TFDS_DATA_DIR", "~/tensorflow_datasets")
@@ -96,8 +137,14 @@ class Source(source.Source):
     def _builder(self):
         import tensorflow_datasets as tfds
 
+        given = self._given()
+        if given is not None:
+            return tfds.builder_from_directory(given)
+        data_dir = self.data_dir
+        if self.manual_dir is not None:
+            data_dir = self._data_dir() / f"manual-{_digest(self.manual_dir, self.files())[:16]}"
         try:
-            return tfds.builder(self.dataset, data_dir=self.data_dir)
+            return tfds.builder(self.dataset, data_dir=data_dir)
         except (tfds.core.DatasetNotFoundError, ValueError) as error:
             first_line = str(error).strip().splitlines()[0]
             raise ValueError(
@@ -117,7 +164,10 @@ class Source(source.Source):
         config = tfds.download.DownloadConfig(manual_dir=self.manual_dir)
         before, downloader.MAX_RETRIES = downloader.MAX_RETRIES, DOWNLOAD_RETRIES
         try:
-            builder.download_and_prepare(download_config=config)
+            builder.download_and_prepare(
+                download_dir=str(self._data_dir() / "downloads"), download_config=config
+            )
+            (Path(builder.data_dir) / MARK).touch()
         except Exception as error:
             if not _is_network_error(error):
                 raise
@@ -130,6 +180,31 @@ class Source(source.Source):
             ) from error
         finally:
             downloader.MAX_RETRIES = before
+
+
+def _version(folder):
+    return [int(number) for number in folder.name.split(".")]
+
+
+def _digest(root, files):
+    """Of names and contents of files under `root`."""
+    digest = hashlib.sha256()
+    for path in files:
+        digest.update(f"{path.relative_to(root)}\0{_content_digest(path)}\n".encode())
+    return digest.hexdigest()
+
+
+def _content_digest(path):
+    stat = path.stat()
+    return _sha256(path, stat.st_size, stat.st_mtime_ns)
+
+
+@lru_cache(maxsize=4096)
+def _sha256(path, *unchanged):
+    """Of a file's content; `unchanged` (size, time) tells the cache when to read it again."""
+    del unchanged
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _and_manual(manual_dir):

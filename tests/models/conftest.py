@@ -67,7 +67,7 @@ class Case:
 
         inputs, targets, _ = self.prepared()
         fed = self.task.training_inputs(inputs, targets, self.state)
-        return keras.tree.map_structure(lambda x: x[:examples], (fed, targets))
+        return keras.tree.map_structure(lambda x: x[:examples], fed)
 
 
 def _classification() -> Case:

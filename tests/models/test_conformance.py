@@ -61,7 +61,7 @@ def test_prepared_shapes_are_static(case):
         inputs = case.task.prepare_inputs(features, case.state)
         targets, sample_weight = case.task.prepare_targets(features, case.state)
         fed = case.task.training_inputs(inputs, targets, case.state)
-        return [inputs, targets, fed] + ([] if sample_weight is None else [sample_weight])
+        return [inputs, targets, *fed] + ([] if sample_weight is None else [sample_weight])
 
     specs = keras.tree.flatten(prepare.get_concrete_function().structured_outputs)
     assert len(specs) >= 3
@@ -204,7 +204,7 @@ def test_training_batches_depend_on_the_seed_alone(case):
 
     def batch(seed):
         changed = case.task.augment(inputs, targets, seed, case.state)
-        return case.task.training_inputs(*changed, case.state), changed[1]
+        return case.task.training_inputs(*changed, case.state)
 
     seeds = np.array([[3, 4], [3, 5], [3, 4]], np.int32)
     first, other, again = tf.data.Dataset.from_tensor_slices(seeds).map(batch)

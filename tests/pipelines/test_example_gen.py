@@ -3,12 +3,13 @@
 import json
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import tensorflow_datasets as tfds
 
-from penstock.pipelines import example_gen, examples, sorted_runs
+from penstock.pipelines import example_gen, examples, progress, sorted_runs
 from penstock.pipelines.example_codec import deserialise, fault_of, serialise
 from penstock.pipelines.features import Audio, Image, Label, Number, Text
 from penstock.pipelines.sources import locate, source
@@ -173,6 +174,7 @@ def test_own_splits_are_kept(tmp_path):
         (record("x", other=1), "`other`, which the source does not describe."),
         (record(""), "The key must be a string that is not empty, not ''."),
         (record(b"\xff.png".decode("utf-8", "surrogateescape")), "(a file name?) is not UTF-8."),
+        (replace(record("x"), group=7), "The group must be a string or None, not 7."),
         (BadRecord("list.csv", 3, "Broken.", "x"), "Broken."),
     ],
     ids=lambda value: value.replace("`", "")[:40] if isinstance(value, str) else "",
@@ -210,17 +212,70 @@ def test_a_key_that_occurs_twice_is_a_bad_record(tmp_path):
 def test_expand_makes_several_and_its_failures_are_bad_records(tmp_path, monkeypatch):
     (tmp_path / "penstock_test_expand.py").write_text(
         "from dataclasses import replace\n"
-        "def expand(record):\n"
+        "def expand(record, config):\n"
+        "    windows = range(config['windows'])\n"
         "    if record.key == 'c':\n"
         "        raise KeyError('window')\n"
-        "    return [replace(record, key=f'{record.key}/{i}') for i in range(2)]\n"
+        "    return [replace(record, key=f'{record.key}/{i}', split=None) for i in windows]\n"
     )
     monkeypatch.syspath_prepend(tmp_path)
     records = [record("a"), record("b"), record("c")]
-    directory, generated = generate(tmp_path, records, expand="penstock_test_expand")
+    directory, generated = generate(
+        tmp_path, records, expand="penstock_test_expand", expand_config={"windows": 2}
+    )
     keys = sorted(sum(keys_by_split(directory).values(), []))
     assert keys == ["a/0", "a/1", "b/0", "b/1"]
     assert [b.reason for b in generated.bad] == ["`expand` failed: KeyError: 'window'"]
+
+
+def split_by_recording(directory):
+    """Recording -> the splits that its windows are in."""
+    found = {}
+    for split, keys in keys_by_split(directory).items():
+        for key in keys:
+            found.setdefault(key.split("/")[0], []).append(split)
+    return found
+
+
+def test_what_is_made_of_one_record_stays_in_one_split(tmp_path, monkeypatch):
+    (tmp_path / "penstock_test_windows.py").write_text(
+        "from dataclasses import replace\n"
+        "def expand(record, config):\n"
+        "    return [replace(record, key=f'{record.key}/{i}', split=None) for i in range(30)]\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    records = [record(f"r{i}") for i in range(20)] + [record("own", "test")]
+    # Without windows each recording falls where its own key says.
+    alone, _ = generate(tmp_path, records, "alone")
+    windows, _ = generate(tmp_path, records, "windows", expand="penstock_test_windows")
+    expected = {name: [split] * 30 for name, (split,) in split_by_recording(alone).items()}
+    assert len({splits[0] for splits in expected.values()}) == 3
+    assert split_by_recording(windows) == expected
+    assert expected["own"] == ["test"] * 30
+
+
+def test_records_of_a_group_share_a_split(tmp_path):
+    records = [replace(record(f"p{i % 9}/{i}"), group=f"patient {i % 9}") for i in range(180)]
+    directory, _ = generate(tmp_path, records)
+    found = split_by_recording(directory)
+    assert len(found) == 9
+    assert all(len(splits) == 20 and len(set(splits)) == 1 for splits in found.values())
+    assert len({splits[0] for splits in found.values()}) > 1
+
+
+def test_a_splits_name_is_checked_before_it_names_a_file(tmp_path):
+    with pytest.raises(ValueError, match="letters, digits or `_`.*Received: '../../outside'"):
+        generate(tmp_path, [record("a", "../../outside")])
+    assert not list(tmp_path.rglob("*outside*"))
+
+
+def test_records_so_far_are_reported(tmp_path, monkeypatch):
+    monkeypatch.setattr(progress, "INTERVAL_S", 0.001)
+    told = []
+    generate(tmp_path, [record(f"k{i}") for i in range(2000)], report=told.append)
+    assert told
+    assert told == sorted(set(told))
+    assert 0 < told[0] <= told[-1] <= 2000
 
 
 def test_nothing_to_read_gives_empty_splits(tmp_path):

@@ -116,11 +116,33 @@ def test_training_inputs_follow_augmentation(directory):
         batch_size=5,
         seed=0,
         augment=lambda x, y, seed: (x, y + 100),
-        training_inputs=lambda x, y: {"fed": y},
+        training_inputs=lambda x, y: ({"fed": y}, y + 1000),
     )
     features, targets = next(iter(batches))
-    np.testing.assert_array_equal(features["fed"], targets)
-    assert min(targets) >= 100
+    np.testing.assert_array_equal(features["fed"] + 1000, targets)
+    assert min(targets) >= 1100
+
+
+def test_training_inputs_pad_ragged_targets(tmp_path):
+    """Example i has i % 4 ids, so a whole pass has 3 at most: padded to 3, weights stay third."""
+    ids = [[i] * (i % 4) for i in range(EXAMPLES)]
+    tensors = {
+        **{name: tensor for name, tensor in TENSORS.items() if name != "targets"},
+        "targets": Tensor("int64", (None,), 1),
+        "sample_weight": Tensor("float32", ()),
+    }
+    ragged = tf.ragged.constant(ids, tf.int64, row_splits_dtype=tf.int64)
+    write_split(tmp_path, tensors, targets=ragged, sample_weight=tf.ones(EXAMPLES))
+    pad = {"training_inputs": lambda x, y: (x["image"], y.to_tensor(-1, shape=[None, 3]))}
+    once = inputs.evaluation_batches(tmp_path, "train", batch_size=4, **pad)
+    _, targets, weight = next(iter(once))
+    assert targets.numpy().tolist() == [[-1, -1, -1], [1, -1, -1], [2, 2, -1], [3, 3, 3]]
+    assert weight.shape == (4,)
+    for cache in ("memory", "off"):
+        batches = inputs.training_batches(
+            tmp_path, "train", batch_size=4, seed=0, cache=cache, **pad
+        )
+        assert batches.element_spec[1] == tf.TensorSpec([None, 3], tf.int64)
 
 
 def test_one_pass_in_order(directory):
@@ -139,6 +161,55 @@ def test_sample_weights_are_the_third_element(tmp_path):
         batches = inputs.training_batches(tmp_path, "train", batch_size=5, seed=0, cache=cache)
         _, targets, weight = next(iter(batches))
         np.testing.assert_array_equal(weight, targets.numpy() / 4)
+
+
+def test_weights_of_tokens_and_outputs(tmp_path):
+    numbers = tf.range(EXAMPLES, dtype=tf.float32)
+    weights = {
+        "sample_weight/tokens": tf.stack([numbers, numbers / 2], axis=1),
+        "sample_weight/box/size": numbers + 1,
+    }
+    tensors = {
+        **TENSORS,
+        "sample_weight/tokens": Tensor("float32", (2,)),
+        "sample_weight/box/size": Tensor("float32", ()),
+    }
+    write_split(tmp_path, tensors, **weights)
+    spec = inputs.element_spec(tmp_path)["sample_weight"]
+    assert spec["tokens"] == tf.TensorSpec([None, 2], tf.float32)
+    for cache in ("memory", "off"):
+        batches = inputs.training_batches(tmp_path, "train", batch_size=5, seed=0, cache=cache)
+        _, targets, weight = next(iter(batches))
+        targets = tf.cast(targets, tf.float32)
+        np.testing.assert_array_equal(weight["tokens"], tf.stack([targets, targets / 2], axis=1))
+        np.testing.assert_array_equal(weight["box"]["size"], targets + 1)
+
+
+def test_decoded_size_decides_what_is_held_in_memory(tmp_path, monkeypatch):
+    tensors = {"key": Tensor("string", ()), "inputs": Tensor("int64", (100,))}
+    flat = {"key": tf.constant(["a"] * 10), "inputs": tf.ones([10, 100], tf.int64)}
+    count, size = write_records(shard_path(tmp_path, "train", 0, 1), encode(flat, tensors))
+    write_spec(tmp_path, tensors, {"train": 10}, {"train": 1})
+    # 10 examples of 100 numbers of 8 bytes; in the file each number takes one byte.
+    assert (count, size < 2000) == (10, True)
+    assert inputs.decoded_bytes(tmp_path, "train") == 8000
+    for limit, held in ((8000, True), (7999, False)):
+        monkeypatch.setattr(inputs, "MEMORY_LIMIT_BYTES", limit)
+        assert inputs.held_in_memory(tmp_path, "train", "auto") == held
+
+
+@pytest.mark.parametrize(("dtype", "growth"), [("int64", 8), ("int32", 4), ("float32", 2)])
+def test_ragged_tensors_are_taken_for_the_most_that_they_can_be(tmp_path, dtype, growth):
+    tensors = {"inputs": Tensor(dtype, (None,), 1), "targets": Tensor("uint8", (3,))}
+    ragged = tf.ragged.constant([[1] * 50, [1]], row_splits_dtype=tf.int64)
+    flat = {
+        "inputs": tf.cast(ragged, dtype),
+        "targets": tf.zeros([2, 3], tf.uint8),
+    }
+    path = shard_path(tmp_path, "train", 0, 1)
+    write_records(path, encode(flat, tensors))
+    write_spec(tmp_path, tensors, {"train": 2}, {"train": 1})
+    assert inputs.decoded_bytes(tmp_path, "train") == 2 * 3 + growth * path.stat().st_size
 
 
 @pytest.mark.parametrize(
@@ -168,3 +239,20 @@ def test_faults_are_named(directory, arguments, message):
     arguments = {"split": "train", "batch_size": 5, "seed": 0, **arguments}
     with pytest.raises(ValueError, match=message):
         inputs.training_batches(directory, **arguments)
+
+
+@pytest.mark.parametrize("cache", ["memory", "off"])
+@pytest.mark.parametrize("seed", [0, 1])
+def test_a_global_seed_changes_no_batch(directory, cache, seed):
+    """Keras's `set_random_seed`, which the Trainer calls; 0 is the default of `seed`."""
+
+    def labels():
+        batches = inputs.training_batches(
+            directory, "train", batch_size=5, seed=0, shuffle_buffer=7, cache=cache
+        )
+        return [y.numpy().tolist() for _, y in batches.take(10)]
+
+    tf.random.set_seed(987)
+    before = labels()
+    tf.random.set_seed(seed)
+    assert labels() == before

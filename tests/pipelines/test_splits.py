@@ -44,6 +44,12 @@ def test_own_splits_are_kept_but_for_split_from():
     assert {split_of(Splitter(SPLITS), key, "train") for key in KEYS[:50]} == {"train"}
 
 
+@pytest.mark.parametrize("own", ["a/b", "hold-out", "", 3])
+def test_a_sources_split_name_is_checked(own):
+    with pytest.raises(ValueError, match=f"begin with a letter or digit. Received: {own!r}"):
+        Splitter(SPLITS).split_of(0, own)
+
+
 def test_a_split_of_fraction_zero_stays_empty():
     splitter = Splitter({"train": 1.0, "test": 0.0})
     assert splitter.split_of(2**64 - 1, None) == "train"

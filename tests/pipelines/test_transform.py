@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from penstock.pipelines import example_gen, examples, inputs
+from penstock.pipelines import example_gen, examples, inputs, progress
 from penstock.pipelines.analyzers import MinMax, Moments, ValueCounts, Vocabulary
 from penstock.pipelines.features import Image, Label, Number, Text
 from penstock.pipelines.image_files import encode_png
@@ -119,6 +119,18 @@ def raw(tmp_path_factory):
     return root / "examples"
 
 
+def test_examples_so_far_are_reported(raw, tmp_path, monkeypatch):
+    monkeypatch.setattr(progress, "INTERVAL_S", 0.001)
+    for name in ("state", "transformed", "scratch"):
+        (tmp_path / name).mkdir()
+    told = []
+    folders = [tmp_path / name for name in ("state", "transformed", "scratch")]
+    transform(raw, Plain(), *folders, "train", report=lambda *so_far: told.append(so_far))
+    assert told
+    assert told == sorted(told)
+    assert {total for _, total in told} == {EXAMPLES}
+
+
 def run(raw, root, preparation):
     for name in ("state", "transformed", "scratch"):
         (root / name).mkdir()
@@ -211,11 +223,29 @@ def test_one_tensor_without_analyzers(raw, tmp_path):
     assert batch["targets"][0] == expected["label"]
 
 
+class NestedWeights(Plain):
+    """A weight for each number, and one for the whole example."""
+
+    def prepare_targets(self, features, state):
+        weight = tf.cast(features["label"], tf.float32)
+        return features["label"], {"numbers": tf.stack([weight, weight + 1], 1), "all": weight}
+
+
+def test_weights_may_be_nested_and_of_any_shape(raw, tmp_path):
+    _, transformed, _ = run(raw, tmp_path, NestedWeights())
+    (batch,) = inputs.prepared(transformed, "test", 30)
+    labels = batch["targets"].numpy()
+    assert set(labels) == {0, 1, 2}
+    np.testing.assert_array_equal(batch["sample_weight"]["all"], labels)
+    expected = np.stack([labels, labels + 1], 1)
+    np.testing.assert_array_equal(batch["sample_weight"]["numbers"], expected)
+
+
 class WrongWeight(Plain):
     """Weighs in float64."""
 
     def prepare_targets(self, features, state):
-        return features["label"], tf.cast(features["label"], tf.float64)
+        return features["label"], {"a": tf.cast(features["label"], tf.float64)}
 
 
 class Empty(Plain):
@@ -228,7 +258,7 @@ class Empty(Plain):
 @pytest.mark.parametrize(
     ("preparation", "message"),
     [
-        (WrongWeight(), r"must be float32 \[batch\]. Received: float64 with the shape \[None\]"),
+        (WrongWeight(), r"float32 \[batch, ...\].*Received: `sample_weight/a` of dtype float64"),
         (Empty(), "`inputs` has an axis of unknown size that is not ragged"),
     ],
     ids=["weight", "padding"],

@@ -1,6 +1,5 @@
 """Each ingredient of the cache key changes it, once and alone."""
 
-import dataclasses
 import itertools
 from importlib import metadata as distributions
 
@@ -60,7 +59,8 @@ def recipe(tmp_path, monkeypatch):
         fingerprints = cache.Fingerprints(tmp_path / f"index-{next(names)}")
         inputs = {"examples": Input(tmp_path, "Examples", digest)}
         step = Step("Work", Work, parameters or Work.Parameters())
-        return cache.key_of(cache.ingredients(step, inputs, fingerprints))
+        code = cache.code_of(step, fingerprints)
+        return cache.key_of(cache.ingredients(step, inputs, code, fingerprints))
 
     yield key, Work, Out, module, data, monkeypatch
     locate.cache_clear()
@@ -113,6 +113,11 @@ def _file(key, work, out, module, data, patch):
     return key()
 
 
+def _fact(key, work, out, module, data, patch):
+    work.facts = classmethod(lambda cls, parameters: {"classes": ["cat", "dog"]})
+    return key()
+
+
 def _environment(key, work, out, module, data, patch):
     work.device = "auto"
     return key()
@@ -132,6 +137,7 @@ CHANGES = {
     "library": _library,
     "python": _python,
     "source file": _file,
+    "fact": _fact,
     "environment": _environment,
     "component": _component,
 }
@@ -153,6 +159,7 @@ def test_the_versions_are_those_installed():
 def test_the_docstring_lists_every_ingredient(recipe):
     key, work, *_ = recipe
     step = Step("Work", work, work.Parameters())
-    found = cache.ingredients(step, {}, cache.Fingerprints(recipe[3].parent / "index"))
+    found = cache.ingredients(step, {}, {}, cache.Fingerprints(recipe[3].parent / "index"))
+    # Two changes each are made to parameters (given, default) and libraries (one, Python's).
+    assert len(found) == len(CHANGES) - 2
     assert all(f"- `{name}`" in cache.__doc__ for name in found)
-    assert dataclasses.is_dataclass(step)

@@ -75,6 +75,15 @@ def test_the_live_table_keeps_what_went_wrong(drawn):
     ]
 
 
+def test_a_closed_gate_does_not_look_like_success(drawn):
+    console = LiveConsole(["Evaluator"], "r")
+    console.observe("Evaluator", "executed", DONE | {"gate": "The model is not blessed."})
+    assert drawn(console) == [
+        "■ Evaluator 1.2 s examples 1797  accuracy 0.9877",
+        "                  The model is not blessed.",
+    ]
+
+
 def test_values_are_short():
     assert (
         show_values({"loss": 0.123456, "epoch": "3/10", "n": 12}) == "loss 0.1235  epoch 3/10  n 12"

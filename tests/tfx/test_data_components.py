@@ -1,6 +1,8 @@
 """The five data components on real digits, each called as a worker calls it."""
 
 import json
+import subprocess
+import sys
 
 import pytest
 from PIL import Image
@@ -8,7 +10,7 @@ from tensorflow_metadata.proto.v0 import schema_pb2
 
 from penstock.pipelines import anomalies, examples, inputs, quarantine, schema
 from penstock.pipelines.state import State
-from penstock.tfx.component import ExecutionContext, Input, Output
+from penstock.tfx.component import Environment, ExecutionContext, Input, Output
 from penstock.tfx.components.example_gen import ExampleGen
 from penstock.tfx.components.example_validator import ExampleValidator
 from penstock.tfx.components.schema_gen import SchemaGen
@@ -110,6 +112,48 @@ def test_what_the_cache_must_know_of_a_source():
     )
     assert [path.name for path in ExampleGen.files(parameters)] == ["digits.csv.gz"]
     assert ExampleGen.check(parameters) == []
+
+
+def test_class_folders_are_facts_of_example_gen(tmp_path):
+    source = folder_with_bad_files(tmp_path, 2, 0)
+    (tmp_path / "images" / "empty").mkdir()
+    parameters = ExampleGen.Parameters(source=source, splits={"train": 1.0})
+    assert ExampleGen.facts(parameters) == {"classes": ["class0", "class1", "empty"]}
+
+
+def test_expand_gets_its_config(tmp_path, monkeypatch):
+    (tmp_path / "penstock_test_repeat.py").write_text(
+        "from dataclasses import replace\n"
+        "def expand(record, config):\n"
+        "    return [replace(record, key=f'{record.key}/{i}') for i in range(config['times'])]\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    parameters = ExampleGen.Parameters(
+        source=folder_with_bad_files(tmp_path, 4, 0),
+        splits={"train": 1.0},
+        expand="penstock_test_repeat",
+        expand_config={"times": 3},
+    )
+    _, values, _ = execute(ExampleGen, tmp_path, parameters)
+    assert values["examples"] == 12
+
+
+@pytest.mark.parametrize("component", [SchemaGen, ExampleValidator])
+def test_gates_on_statistics_need_neither_beam_nor_tensorflow(component):
+    assert component.environment(component.Parameters()) == Environment()
+    program = (
+        "import sys\n"
+        "from penstock.pipelines import anomalies, schema, statistics_files\n"
+        "sys.exit(' '.join({'apache_beam', 'tensorflow'} & set(sys.modules)) or 0)\n"
+    )
+    result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
+
+
+def test_the_schema_is_inferred_from_the_named_split(run, tmp_path):
+    parameters = SchemaGen.Parameters(train_split="learn")
+    with pytest.raises(ValueError, match=r"'learn'. Received: train \(1,430 examples\), valid"):
+        execute(SchemaGen, tmp_path, parameters, statistics=run["statistics"])
 
 
 def test_statistics_of_digits(run):

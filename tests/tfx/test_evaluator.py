@@ -2,14 +2,16 @@
 
 import dataclasses
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import tensorflow as tf
 from sklearn.metrics import accuracy_score, f1_score
 
 from penstock.tfx.components.evaluator import Evaluator
 from penstock.tfx.config import EvaluateConfig
-from penstock.tfx.evaluation import checks, intervals, measure
+from penstock.tfx.evaluation import checks, intervals, measure, predictions
 
 
 @pytest.fixture(scope="module")
@@ -199,6 +201,44 @@ def test_faults(evaluate, config, message):
         evaluate(**config)
 
 
+@pytest.mark.parametrize("bad", [float("nan"), float("inf")], ids=["nan", "infinite"])
+def test_metric_that_is_no_finite_number_closes_the_gate(evaluate, worse, monkeypatch, bad):
+    from penstock.models.vision.classification.task import Task
+
+    summarise, details = Task.summarise, Task.details
+    monkeypatch.setattr(
+        Task, "summarise", lambda self, c, s: {**summarise(self, c, s), "log_loss": bad}
+    )
+    monkeypatch.setattr(
+        Task, "details", lambda self, c, s: {**details(self, c, s), "worst": [np.float32(bad)]}
+    )
+    context, documents = evaluate(
+        against=worse,
+        slices=("ward",),
+        thresholds={"log_loss": {"max": 9.0}},
+        slice_thresholds={"log_loss": {"min": 0.0}},
+        baseline={"log_loss": {"max_rise": 0.5}},
+    )
+    metrics = documents["metrics"]
+    assert metrics["overall"]["log_loss"] == {
+        "value": None, "low": None, "high": None, "interval": None,
+    }  # fmt: skip
+    assert metrics["details"]["worst"] == [None]
+    assert metrics["baseline"]["log_loss"] == {
+        "value": None, "baseline": None, "difference": None,
+    }  # fmt: skip
+    # Nothing is known of the baseline, so only the thresholds fail, overall and in two slices.
+    reasons = documents["blessing"]["reasons"]
+    assert len(reasons) == 3
+    assert reasons[0].startswith(
+        "log_loss is no finite number; it is held against the maximum of 9"
+    )
+    assert "log_loss in the slice ward=0 is no finite number" in reasons[1]
+    assert context.gate.startswith("The model is not blessed: log_loss is no finite number")
+    assert "log_loss" not in context.outputs["evaluation"].properties["metrics"]
+    assert context.messages[-1]["values"]["log_loss"] == "not finite"
+
+
 # By hand --------------------------------------------------------------------------------------
 
 
@@ -243,6 +283,134 @@ def test_metric_that_some_resamples_lack():
     samples = intervals.resampled(summarise, {"x": np.array([7, 1])}, resamples=400, seed=0)
     # Both draws miss the 7 in a quarter of the resamples.
     assert 270 < len(samples["seven"]) < 330
+
+
+class Median:
+    """A task whose metric needs the bootstrap; it counts the rows that it has been shown."""
+
+    proportions = ()
+    summary_columns = ("x",)
+
+    def __init__(self, value=np.median):
+        self.value = value
+        self.rows = 0
+
+    def summarise(self, columns, state):
+        self.rows += len(columns["x"])
+        return {"median": float(self.value(columns["x"]))}
+
+
+def measured(task, resamples=1000):
+    return measure.Measure(task, None, confidence=0.9, resamples=resamples, seed=0)
+
+
+def columns_in_groups(rows, groups):
+    x = np.arange(rows)
+    return {"key": x.astype(str), "x": x.astype(float), "group": x % groups}
+
+
+@pytest.mark.parametrize(
+    ("work", "resamples"),
+    [
+        # 2 slices of 500 rows, each resample 1000 more: 3000 for one resample of both.
+        (3000 * 1500, 1000),
+        (3000 * 250, 250),
+        (3000 * 100, 100),
+        (3000 * 100 - 1, 0),
+    ],
+    ids=["enough", "fewer", "fewest", "none"],
+)
+def test_resamples_of_slices_are_bounded(monkeypatch, work, resamples):
+    monkeypatch.setattr(measure, "SLICE_WORK", work)
+    task = Median()
+    slices = measured(task).slices(columns_in_groups(1000, 2), ("group",))
+    assert task.rows == 1000 * (1 + resamples)
+    assert [part["resamples"] for part in slices] == [resamples] * 2
+    entry = slices[1]["metrics"]["median"]
+    assert entry["value"] == 500.0  # Of 1, 3 ... 999.
+    if resamples:
+        assert entry["low"] < 500.0 < entry["high"]
+    else:
+        assert (entry["low"], entry["high"], entry["interval"]) == (None, None, None)
+
+
+def test_metric_without_interval_can_have_a_limit():
+    config = EvaluateConfig.model_validate_json(json.dumps({"thresholds": {"f1": {"min": 0.5}}}))
+    overall = {"f1": {"value": 0.25, "low": None, "high": None, "interval": None}}
+    (check,) = checks.threshold_checks(config, overall, [])
+    assert check.reason == "f1 is 0.25, below the minimum of 0.5 (`evaluate.thresholds.f1.min`)."
+
+
+def test_resamples_that_are_no_finite_numbers_do_not_count():
+    """1 / mean of (0, 1): infinite in a quarter of the resamples, else 1 or 2."""
+
+    def value(x):
+        return 1 / x.mean() if x.any() else np.inf
+
+    columns = {"key": np.array(["a", "b"]), "x": np.array([0.0, 1.0])}
+    entry = measured(Median(value)).metrics(columns)["median"]
+    assert (entry["low"], entry["value"], entry["high"]) == (1.0, 2.0, 2.0)
+
+
+def test_baseline_that_is_finite_while_the_model_is_not():
+    limit = {"baseline": {"loss": {"max_rise": 0.1}}}
+    config = EvaluateConfig.model_validate_json(json.dumps(limit))
+    differences = {"loss": {"value": None, "baseline": 0.5, "difference": None}}
+    (check,) = checks.baseline_checks(config, differences)
+    assert not check.passed
+    assert check.reason.startswith("loss is no finite number; at most 0.1 worse is allowed")
+
+
+def test_rows_are_made_one_by_one():
+    columns = {
+        "key": np.array(["a", "b"]),
+        "score": np.array([np.nan, 0.5], np.float32),
+        "words": np.array([[b"x", b"y"], [b"z"]], object),
+    }
+    rows = predictions.rows_of(columns)
+    assert next(rows) == {"key": "a", "score": None, "words": ["x", "y"]}
+    assert list(rows) == [{"key": "b", "score": 0.5, "words": ["z"]}]
+
+
+@pytest.mark.parametrize("boxes", [[[1, 2], [3, 4]], [[1, 2, 3], []]], ids=["equal", "unequal"])
+def test_ragged_targets_are_object_arrays(workshop, trained, boxes):
+    """Two axes of unknown length: boxes [batch, (boxes)], marks [batch, (boxes), (marks)]."""
+    seen = []
+
+    def prepare_targets(features, state):
+        pair = tf.ragged.constant(boxes, tf.int64)
+        count = tf.shape(features["label"])[0]
+        ragged = tf.gather(pair, tf.range(count) % 2)
+        return {"boxes": ragged, "marks": tf.stack([ragged, ragged], axis=2)}, None
+
+    def evaluate_batch(decoded, targets, features, state):
+        seen.append(targets)
+        return {"boxes": targets["boxes"]}
+
+    image, label = (lambda source: {"image": source["image"]}), (lambda s: {"label": s["label"]})
+    task = SimpleNamespace(
+        input_features=image,
+        target_features=label,
+        prepare_targets=prepare_targets,
+        evaluate_batch=evaluate_batch,
+    )
+    from penstock.pipelines.state import State
+
+    columns = predictions.columns_of(
+        trained.outputs["model"].path,
+        workshop.input("examples").path,
+        split="test",
+        batch_size=20,
+        task=task,
+        state=State.load(workshop.input("state").path),
+    )
+    assert columns["boxes"].shape == (30,)
+    assert [row.tolist() for row in columns["boxes"]] == boxes * 15
+    for name in ("boxes", "marks"):
+        assert (seen[0][name].dtype, seen[0][name].shape) == (object, (20,))
+    first = seen[0]["marks"][0]
+    assert [part.tolist() for part in first] == [[box, box] for box in boxes[0]]
+    assert isinstance(first[0], np.ndarray)
 
 
 def test_limits_are_allowed_values():

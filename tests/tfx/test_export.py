@@ -200,7 +200,31 @@ class NumbersTask:
 
     def serve(self, model, state):
         table = state.lookup("words")
-        return {"ids": lambda features: {"id": table.lookup(tf.as_string(features["x"]))}}
+        return {"ids": (lambda features: {"id": table.lookup(tf.as_string(features["x"]))}, ("x",))}
+
+
+class TwoTowersTask(NumbersTask):
+    """user, item float32 [batch, 2] -> score [batch]; each tower can be asked alone."""
+
+    served_features = ("item",)
+
+    def prepare_inputs(self, features, state):
+        return dict(features)
+
+    def build(self, state):
+        towers = {name: keras.Input((2,), name=name) for name in ("user", "item")}
+        vectors = {name: keras.layers.Dense(3, name=f"of_{name}")(x) for name, x in towers.items()}
+        return keras.Model(towers, vectors)
+
+    def decode(self, model, inputs, state):
+        vectors = model(inputs, training=False)
+        return {"score": tf.reduce_sum(vectors["user"] * vectors["item"], axis=1)}
+
+    def serve(self, model, state):
+        tower = model.get_layer("of_item")
+        return {
+            "item_vector": (lambda f: {"vector": tower(f["item"])}, self.served_features),
+        }
 
 
 @pytest.fixture
@@ -212,9 +236,11 @@ def numbers(tmp_path):
 
     (tmp_path / "state").mkdir()
     (tmp_path / "artifact").mkdir()
-    State({"x": Number(shape=(2,))}, {"words": ("no", "yes")}).save(tmp_path / "state")
 
-    def run(task):
+    def run(task, *names):
+        names = names or ("x",)
+        features = {name: Number(shape=(2,)) for name in names}
+        State(features, {"words": ("no", "yes")}).save(tmp_path / "state")
         state = State.load(tmp_path / "state")
         export.export(
             tmp_path / "artifact",
@@ -224,7 +250,7 @@ def numbers(tmp_path):
             state=state,
             state_directory=tmp_path / "state",
             signature=examples.request_signature(state.features),
-            requests={"x": np.array([[1, 2], [-3, 4.0]], np.float32)},
+            requests=dict.fromkeys(names, np.array([[1, 2], [-3, 4.0]], np.float32)),
         )
         return tmp_path / "artifact"
 
@@ -241,6 +267,26 @@ def test_further_signatures_and_tables(numbers):
     answer = served.signatures["serving_default"](x=x)
     np.testing.assert_allclose(answer["y"], [[1.0, 2.0]] @ kernel + bias, rtol=1e-5)
     assert answer["word"].numpy()[0] == (b"yes" if answer["y"].numpy()[0, 0] > 0 else b"no")
+
+
+def test_signature_takes_only_the_features_that_it_names(numbers):
+    directory = numbers(TwoTowersTask(), "user", "item")
+    served = tf.saved_model.load(str(directory / "saved_model")).signatures
+    assert set(served["serving_default"].structured_input_signature[1]) == {"user", "item"}
+    assert set(served["item_vector"].structured_input_signature[1]) == {"item"}
+    item = tf.constant([[1.0, 2.0], [0.0, -1.0], [3.0, 0.0]])
+    model = keras.saving.load_model(directory / "model.keras", compile=False)
+    kernel, bias = model.get_layer("of_item").get_weights()
+    vector = served["item_vector"](item=item)["vector"]
+    np.testing.assert_allclose(vector, item.numpy() @ kernel + bias, rtol=1e-5)
+
+
+def test_signature_of_an_unknown_feature(numbers):
+    task = TwoTowersTask()
+    task.served_features = ("itme",)
+    message = "the signature 'item_vector'. Received: itme. Known: user, item"
+    with pytest.raises(ValueError, match=message):
+        numbers(task, "user", "item")
 
 
 def test_model_that_does_not_survive_saving(numbers):

@@ -3,7 +3,7 @@
 import pytest
 import yaml
 
-from penstock.tfx.load_config import ConfigError, load_config, save_config
+from penstock.tfx.load_config import ConfigError, as_yaml, load_config
 
 GOOD = {
     "name": "digits",
@@ -38,7 +38,7 @@ def test_defaults_and_sections_of_task_and_source_are_resolved(write):
 
 def test_the_saved_config_loads_equal(write, tmp_path):
     config = load_config(write(), ("train.epochs=3",))
-    save_config(config, tmp_path / "saved.yaml")
+    (tmp_path / "saved.yaml").write_text(as_yaml(config))
     again = load_config(tmp_path / "saved.yaml")
     assert again.dump() == config.dump()
     assert again.pipeline.train.epochs == 3
@@ -100,6 +100,10 @@ FAULTS = {
         {"data": {}},
         ["`data.source` is missing. Set it in the config."],
     ),
+    "limits that cannot be met": (
+        {"evaluate": {"thresholds": {"accuracy": {"min": 0.9, "max": 0.1}}}},
+        ["`evaluate.thresholds.accuracy`: `min` must be <= `max`. Received: min=0.9, max=0.1."],
+    ),
     "a password": (
         {"store": {"database": "postgresql://me:secret@host/db"}},
         [
@@ -125,10 +129,11 @@ def test_faults_are_sentences(name, write):
 
 
 def test_an_unknown_task_names_the_nearest_and_the_rest_is_still_checked(write):
-    found = faults(write(task="vision.clasification", train={"epochs": 0}))
-    assert len(found) == 2
+    found = faults(write(task="vision.clasification", train={"epochs": 0}, modl={}))
+    assert len(found) == 3
+    assert "Unknown key `modl`. Did you mean: `model`?" in found
     assert "Received: 'vision.clasification'. Known tasks: vision.classification" in found[0]
-    assert "`train.epochs`" in found[1]
+    assert any("`train.epochs`" in fault for fault in found)
 
 
 def test_an_unknown_source_names_the_nearest_and_the_rest_is_still_checked(write):
@@ -143,6 +148,12 @@ def test_a_missing_data_path_is_said_before_anything_runs(write):
     found = faults(write(data={"source": {"type": "image_folder", "path": "/no/such/photos"}}))
     assert len(found) == 1
     assert "/no/such/photos" in found[0]
+
+
+def test_on_and_off_are_words_and_true_is_a_bool(write):
+    settings = ("train.xla=off", "train.deterministic=on", "train.tensorboard=false")
+    train = load_config(write(), settings).pipeline.train
+    assert (train.xla, train.deterministic, train.tensorboard) == ("off", "on", False)
 
 
 OVERRIDES = {
@@ -166,6 +177,9 @@ def test_bad_overrides(name, write):
 
 FILES = {
     "not yaml": (b"a: [1,\nb: 2", "The file is not valid YAML"),
+    "a key twice": (b"a: 1\na: 2\n", "the key `a` stands twice"),
+    "a circle": (b"a: &x [*x]\n", "The file refers to itself"),
+    "deep": (b"[" * 5000, "The file is not valid YAML"),
     "not text": (b"\xff\xfe\x00", "The file is not valid YAML"),
     "a list": (b"- 1\n", "The file must hold a mapping (`key: value` lines). Received: list."),
 }

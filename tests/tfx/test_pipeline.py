@@ -50,6 +50,14 @@ FAULTS = {
         [step("Make", Make, data="Make.examples")],
         r"Step `Make` has no input `data`. Its inputs: none",
     ),
+    "a name that is a path": (
+        [step("../../evil", Make)],
+        r"A step's name must be letters, digits and underscores: .* Received: '../../evil'",
+    ),
+    "after an unknown step": (
+        [step("Make", Make, after=("Mkae",)), step("Count", Count, examples="Make.examples")],
+        r"Step `Make` waits for an unknown step. Received: 'Mkae'. Known: Make",
+    ),
     "circle": (
         [step("A", Make, after=("B",)), step("B", Make, after=("A",))],
         r"wait for each other in a circle: A, B",

@@ -1,9 +1,12 @@
 """The Pusher: versions, manifest, gates, tidiness, and faults of the destination."""
 
+import errno
 import fcntl
 import hashlib
 import json
 import multiprocessing
+import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -62,7 +65,7 @@ def test_first_version(tmp_path):
     for name, content in FILES.items():
         assert (served / "1" / name).read_bytes() == content
     manifest = json.loads((served / "1" / "manifest.json").read_text())
-    assert manifest["format_version"] == 1
+    assert (manifest["format_version"], manifest["made_by"]) == (1, "penstock")
     assert manifest["files"] == {
         name: {"sha256": hashlib.sha256(content).hexdigest(), "size": len(content)}
         for name, content in FILES.items()
@@ -105,16 +108,138 @@ def test_foreign_names_are_left_alone(tmp_path):
     (served / "8").write_text("a file")
     (served / "9.5").write_text("")
     assert versions.versions(served) == [7]
+    (served / str(2**63)).mkdir()  # TensorFlow Serving reads 64 bits with a sign.
+    assert versions.versions(served) == [7]
     assert push(tmp_path, keep=1) == 9
+    (served / str(2**63)).rmdir()
     assert names(served) == ["-1", ".lock", "007", "12a", "7", "8", "9", "9.5", "latest", "١٢"]
 
 
 def test_litter_of_a_kill_is_removed(tmp_path):
     served = tmp_path / "served"
-    for name in (".staging-old", ".trash-3"):
+    for name in (".penstock-staging-old", ".penstock-trash-3"):
         (served / name / "variables").mkdir(parents=True)
     push(tmp_path)
     assert names(served) == [".lock", "1"]
+
+
+def test_litter_of_others_is_left_alone(tmp_path):
+    served, elsewhere = tmp_path / "served", tmp_path / "elsewhere"
+    for name in (".staging-theirs", ".trash-3"):
+        (served / name).mkdir(parents=True)
+    elsewhere.mkdir()
+    (elsewhere / "theirs").write_text("")
+    # The link is in our way, what it leads to is not.
+    (served / ".penstock-staging-link").symlink_to(elsewhere)
+    push(tmp_path)
+    assert names(served) == [".lock", ".staging-theirs", ".trash-3", "1"]
+    assert names(elsewhere) == ["theirs"]
+
+
+def test_files_in_the_way_are_removed(tmp_path):
+    served = tmp_path / "served"
+    push(tmp_path, "m1", keep=1)
+    (served / ".penstock-staging-execution-1").write_text("")
+    (served / ".penstock-trash-1").write_text("")
+    (served / ".penstock-trash-2").symlink_to("nothing")
+    assert push(tmp_path, "m2", keep=1) == 2
+    assert names(served) == [".lock", "2"]
+
+
+def test_a_directory_called_like_the_lock_is_explained(tmp_path):
+    lock = tmp_path / "served" / ".lock"
+    lock.mkdir(parents=True)
+    (fault,) = check(tmp_path / "served")
+    assert f"`{lock}` is a directory where a Pusher needs a file" in fault
+    with pytest.raises(ValueError, match=f"`{lock}` must be a file.*Remove or rename it"):
+        push(tmp_path)
+
+
+def test_the_last_version_number_is_explained(tmp_path):
+    (tmp_path / "served" / str(2**63 - 1)).mkdir(parents=True)
+    with pytest.raises(ValueError, match="no version number left.*Received: 9223372036854775807"):
+        push(tmp_path)
+    assert names(tmp_path / "served") == [".lock", "9223372036854775807"]
+
+
+def fails(number):
+    def fail(*args, **kwargs):
+        raise OSError(number, os.strerror(number), str(args[-1]))
+
+    return fail
+
+
+@pytest.mark.parametrize(
+    ("where", "name"),
+    [(shutil, "copyfile"), (Path, "write_text"), (versions, "sync_tree"), (Path, "mkdir")],
+    ids=["copy", "manifest", "sync", "destination"],
+)
+def test_a_full_destination_is_said_in_one_sentence(tmp_path, monkeypatch, where, name):
+    made = context(tmp_path)
+    monkeypatch.setattr(where, name, fails(errno.ENOSPC))
+    with pytest.raises(OSError, match="cannot be written") as caught:
+        Pusher.execute(made)
+    monkeypatch.undo()
+    assert str(caught.value) == (
+        f"`push.destination` `{tmp_path / 'served'}` cannot be written: No space left on device. "
+        "Free space there, then resume."
+    )
+    assert name == "mkdir" or names(tmp_path / "served") == [".lock"]
+    assert push(tmp_path) == 1
+
+
+def test_another_fault_of_copying_names_the_file(tmp_path, monkeypatch):
+    monkeypatch.setattr(shutil, "copyfile", fails(errno.EIO))
+    with pytest.raises(OSError, match="Input/output error") as caught:
+        push(tmp_path)
+    assert str(caught.value).count("cannot be copied to") == 1
+    assert names(tmp_path / "served") == [".lock"]
+
+
+@pytest.mark.parametrize(
+    "manifest",
+    [
+        {"format_version": 1},
+        {"format_version": 1, "model": "m1", "files": {}},
+        {"format_version": 1, "made_by": "another", "model": "m1", "files": {}},
+    ],
+    ids=["format-only", "no-mark", "another-mark"],
+)
+def test_versions_of_other_tools_are_left_alone(tmp_path, manifest):
+    served = tmp_path / "served"
+    (served / "1").mkdir(parents=True)
+    (served / "1" / "manifest.json").write_text(json.dumps(manifest))
+    assert "no manifest" in versions.fault_of(served, 1, "m1")
+    assert [push(tmp_path, f"m{n}", keep=1) for n in (1, 2)] == [2, 3]
+    assert names(served) == [".lock", "1", "3"]
+
+
+@pytest.mark.parametrize("files", [None, [], {"a": 3}, {"a": {}}])
+def test_manifest_that_lists_no_files_is_a_fault(tmp_path, files):
+    (tmp_path / "1").mkdir()
+    document = {"format_version": 1, "made_by": "penstock", "model": "m1", "files": files}
+    (tmp_path / "1" / "manifest.json").write_text(json.dumps(document))
+    assert "does not list the files" in versions.fault_of(tmp_path, 1, "m1")
+
+
+def test_link_to_a_version_elsewhere_is_kept(tmp_path):
+    served = tmp_path / "served"
+    push(tmp_path)
+    (tmp_path / "elsewhere").mkdir()
+    (served / "1").rename(tmp_path / "elsewhere" / "1")
+    (served / "1").symlink_to(tmp_path / "elsewhere" / "1")
+    assert [push(tmp_path, f"m{n}", keep=1) for n in (2, 3)] == [2, 3]
+    assert names(served) == [".lock", "1", "3"]
+    assert names(tmp_path / "elsewhere" / "1") != []
+
+
+def test_names_of_new_directories_are_synced(tmp_path, monkeypatch):
+    synced = []
+    monkeypatch.setattr(versions, "sync_directory", synced.append)
+    for _ in range(2):
+        with versions.locked(tmp_path / "a" / "b"):
+            pass
+    assert sorted(synced) == [tmp_path, tmp_path / "a"]
 
 
 @pytest.mark.parametrize(
@@ -187,6 +312,13 @@ def test_check_finds_a_file_in_the_way(tmp_path):
         (fault,) = check(destination)
         assert fault.startswith("`push.destination` must be a directory that can be written to.")
         assert f"`{tmp_path / 'file'}` is no directory" in fault
+
+
+@pytest.mark.parametrize("destination", ["", "  ", "a\0b"], ids=["empty", "blank", "nul"])
+def test_check_finds_what_is_no_path(destination):
+    (fault,) = check(destination)
+    assert fault.startswith("`push.destination` must be the path of a directory, not empty")
+    assert f"Received: {destination!r}" in fault
 
 
 def test_check_finds_a_destination_that_refuses_writing():

@@ -1,15 +1,29 @@
 """The Trainer step: what it writes, resume from the scratch directory, placement, progress."""
 
 import json
+import shutil
+from pathlib import Path
+from types import SimpleNamespace
 
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
+from penstock.tfx.components.evaluator import Evaluator
 from penstock.tfx.components.trainer import Trainer
-from penstock.tfx.training import fit
+from penstock.tfx.training import data, fit
+from penstock.tfx.training.config import TrainConfig
 from penstock.tfx.training.model_digest import content_digest
+
+PARAMETERS = {
+    "task": "own_task",
+    "task_config": {"preset": "presets/mine"},
+    "train": {},
+    "seed": 0,
+    "golden_examples": 1,
+    "golden_split": "test",
+}
 
 
 def read(context, name) -> dict:
@@ -115,6 +129,110 @@ def test_policy_is_reset_and_the_export_is_float32(workshop):
     assert "val_loss" not in read(context, "history.json")["history"]
 
 
+@pytest.fixture
+def empty_split(workshop):
+    """`transformed` has a split without examples for the time of a test."""
+    path = workshop.root / "transformed" / "spec.json"
+    before = path.read_text()
+    document = json.loads(before)
+    document["splits"]["empty"] = document["shards"]["empty"] = 0
+    path.write_text(json.dumps(document))
+    yield "empty"
+    path.write_text(before)
+
+
+@pytest.mark.parametrize(
+    ("train", "golden_split", "message"),
+    [
+        (
+            {"train_split": "tran"},
+            "test",
+            r"`train.train_split`.*Received: 'tran'. "
+            r"Splits: train \(60 examples\), validation \(20 examples\), test \(30 examples\)",
+        ),
+        (
+            {"validation_split": "empty"},
+            "test",
+            r"`train.validation_split`.*'empty'.*empty \(0 examples\).*validation_split=null",
+        ),
+        ({}, "tset", r"`evaluate.split`.*Received: 'tset'. Splits: .*test \(30 examples\)"),
+    ],
+    ids=["train", "empty-validation", "golden"],
+)
+def test_splits_are_checked_before_training(
+    workshop, empty_split, monkeypatch, train, golden_split, message
+):
+    monkeypatch.setattr(fit, "fit", lambda *_, **__: pytest.fail("It has trained."))
+    parameters = {
+        **PARAMETERS,
+        "task": "vision.classification",
+        "task_config": {},
+        "train": train,
+        "golden_split": golden_split,
+    }
+    inputs = {name: workshop.input(name) for name in Trainer.inputs}
+    with pytest.raises(ValueError, match=message):
+        workshop.run(Trainer, parameters, inputs)
+
+
+@pytest.mark.parametrize("cache", ["auto", "memory", "off"])
+def test_validation_is_cached_by_the_rule_of_training(workshop, monkeypatch, cache):
+    """A cached dataset still gives all its batches when the files are gone."""
+    directory = workshop.root.parent / f"copy-{cache}"
+    shutil.copytree(workshop.root / "transformed", directory)
+    task = SimpleNamespace(training_inputs=lambda x, y, state: (x, y + 10))
+    train = TrainConfig(cache=cache, batch_size=8)
+    batches = data.validation_batches(directory, train, task, None)
+    assert batches.cardinality().numpy() == 3  # ceil(20 / 8)
+    first = [targets.numpy().tolist() for _, targets in batches]
+    assert sum(first, []) == [10 + index % 3 for index in range(20)]
+    shutil.rmtree(directory)
+    if cache == "off":
+        with pytest.raises(tf.errors.NotFoundError):
+            list(batches)
+    else:
+        assert [targets.numpy().tolist() for _, targets in batches] == first
+
+
+def test_no_validation_without_a_split():
+    assert (
+        data.validation_batches("nowhere", TrainConfig(validation_split=None), None, None) is None
+    )
+
+
+OWN_CONFIG = """
+from pathlib import Path
+from penstock.models.config import TaskConfig
+
+class Config(TaskConfig):
+    preset: str | None = None
+
+    def libraries(self):
+        return ("own-tokenizer", "no-such-distribution")
+
+    def files(self):
+        return [Path(self.preset)]
+"""
+
+
+@pytest.mark.parametrize(
+    ("component", "more"),
+    [(Trainer, {}), (Evaluator, {"evaluate": {}})],
+    ids=["Trainer", "Evaluator"],
+)
+def test_libraries_and_files_of_a_task(tmp_path, monkeypatch, component, more):
+    (tmp_path / "own_task").mkdir()
+    (tmp_path / "own_task" / "__init__.py").write_text("")
+    (tmp_path / "own_task" / "config.py").write_text(OWN_CONFIG)
+    monkeypatch.syspath_prepend(tmp_path)
+    fields = component.Parameters.model_fields
+    values = {name: value for name, value in {**PARAMETERS, **more}.items() if name in fields}
+    parameters = component.Parameters.model_validate_json(json.dumps(values))
+    assert component.libraries(parameters)[-2:] == ("own-tokenizer", "no-such-distribution")
+    assert {"tensorflow", "keras", "numpy"} < set(component.libraries(parameters))
+    assert component.files(parameters) == [Path("presets/mine")]
+
+
 @pytest.mark.parametrize(("strategy", "devices"), [("cpu", "cpu"), ("gpu", "auto")])
 def test_environment(strategy, devices):
     parameters = Trainer.Parameters.model_validate_json(
@@ -132,3 +250,5 @@ def test_environment(strategy, devices):
     environment = Trainer.environment(parameters)
     assert (environment.tensorflow, environment.devices) == (True, devices)
     assert Trainer.modules(parameters) == ("penstock.models.vision.classification.task",)
+    assert Trainer.libraries(parameters) == ("tensorflow", "keras", "keras-hub", "numpy")
+    assert Trainer.files(parameters) == []

@@ -54,8 +54,20 @@ class Read(Component):
 
 
 @component(libraries=("pydantic",))
-def Scale(numbers: Input[Numbers], scaled: Output[Numbers], factor: int = 2) -> None:
-    """Multiplies; a second file makes a half-written output possible."""
+def Scale(
+    numbers: Input[Numbers], scaled: Output[Numbers], factor: int = 2, meet: str | None = None
+) -> None:
+    """Multiplies; a second file makes a half-written output possible.
+
+    With `meet`, a folder, it waits until two of its kind are there.
+    """
+    if meet:
+        (Path(meet) / str(factor)).touch()
+        deadline = time.monotonic() + 20
+        while len(list(Path(meet).iterdir())) < 2:
+            if time.monotonic() > deadline:
+                raise ValueError("The other branch has not begun.")
+            time.sleep(0.01)
     values = load(numbers.path)
     save(scaled.path, [value * factor for value in values])
     (scaled.path / "count.json").write_text(json.dumps(len(values)))
@@ -131,7 +143,12 @@ def model_digest(directory: Path) -> str:
 
 
 def toy_pipeline(
-    source: Path, destination: Path, factor: int = 2, limit: int = 10**9, how: str = "no"
+    source: Path,
+    destination: Path,
+    factor: int = 2,
+    limit: int = 10**9,
+    how: str = "no",
+    meet: str | None = None,
 ) -> Pipeline:
     """Read -> (Scale, Triple) -> Add -> Gate -> Misbehave, Fit -> Pusher."""
     numbers, total = OutputOf("Read", "numbers"), OutputOf("Add", "total")
@@ -142,8 +159,8 @@ def toy_pipeline(
         "toy",
         (
             Step("Read", Read, Read.Parameters(path=str(source))),
-            Step("Scale", Scale, Scale.Parameters(factor=factor), {"numbers": numbers}),
-            Step("Triple", Scale, Scale.Parameters(factor=3), {"numbers": numbers}),
+            Step("Scale", Scale, Scale.Parameters(factor=factor, meet=meet), {"numbers": numbers}),
+            Step("Triple", Scale, Scale.Parameters(factor=3, meet=meet), {"numbers": numbers}),
             Step("Add", Add, Add.Parameters(), branches),
             Step("Gate", Gate, Gate.Parameters(limit=limit), {"numbers": total}),
             Step(

@@ -2,19 +2,20 @@
 
 Comes in: raw Examples, a Model, the latest blessed Model if there is one. Goes out: Evaluation
 (`rows.jsonl`: a line for each example; `metrics.json`: metrics with intervals, overall and by
-slice) and Blessing (`blessing.json`: the verdict, a sentence for each failed check). What answers
-is the SavedModel, from raw examples: what is judged is what is pushed. A model that is not blessed
-stops the run.
+slice; null stands for NaN and infinity in both) and Blessing (`blessing.json`: the verdict, a
+sentence for each failed check). What answers is the SavedModel, from raw examples: what is judged
+is what is pushed. A model that is not blessed stops the run.
 """
 
 import json
 
-from penstock.models.locate import task_package
+from penstock.models.locate import config_class, task_package
 from penstock.tfx.artifacts import Blessing, Evaluation, Examples, Model
 from penstock.tfx.component import Component, Environment, ExecutionContext
 from penstock.tfx.config import EvaluateConfig
 
 FORMAT_VERSION = 1
+LIBRARIES = ("tensorflow", "keras", "numpy")
 
 
 class Evaluator(Component):
@@ -42,17 +43,20 @@ class Evaluator(Component):
 
     @classmethod
     def libraries(cls, parameters):
-        return ("tensorflow", "keras", "numpy")
+        return (*LIBRARIES, *_task_config(parameters).libraries())
+
+    @classmethod
+    def files(cls, parameters):
+        return _task_config(parameters).files()
 
     @staticmethod
     def execute(context: ExecutionContext) -> None:
-        from penstock.models.locate import config_class, task_class
+        from penstock.models.locate import task_class
         from penstock.pipelines.state import State
         from penstock.tfx.evaluation import checks, measure, predictions
 
         parameters, config = context.parameters, context.parameters.evaluate
-        name, sections = parameters.task, json.dumps(parameters.task_config)
-        task = task_class(name)(config_class(name).model_validate_json(sections))
+        task = task_class(parameters.task)(_task_config(parameters))
         state = State.load(context.inputs["model"].path / "state")
         columns = _columns(context, "model", task, state)
         measures = measure.Measure(
@@ -77,9 +81,15 @@ class Evaluator(Component):
             "baseline": differences,
             "details": task.details(columns, state),
         }
-        _write_evaluation(context, evaluation, predictions.rows_of(columns))
+        _write_evaluation(context, predictions.plain(evaluation), predictions.rows_of(columns))
         _write_blessing(context, found)
         context.progress(**_summary(config, overall))
+
+
+def _task_config(parameters):
+    """The task's `Config` (no TensorFlow)."""
+    sections = json.dumps(parameters.task_config)
+    return config_class(parameters.task).model_validate_json(sections)
 
 
 def _columns(context, name, task, state):
@@ -132,7 +142,11 @@ def _write_evaluation(context, evaluation, rows):
     text = json.dumps(document, indent=1, allow_nan=False)
     (output.path / "metrics.json").write_text(text + "\n")
     output.properties = {
-        "metrics": {name: entry["value"] for name, entry in evaluation["overall"].items()},
+        "metrics": {
+            name: entry["value"]
+            for name, entry in evaluation["overall"].items()
+            if entry["value"] is not None
+        },
         "split": evaluation["split"],
         "examples": evaluation["examples"],
     }
@@ -163,4 +177,5 @@ def _summary(config, overall):
     limited = [name for name in (*config.thresholds, *config.baseline) if name in overall]
     whole = [name for name in overall if "/" not in name]
     chosen = list(dict.fromkeys([*limited, *whole]))[:4]
-    return {name: round(overall[name]["value"], 4) for name in chosen}
+    values = {name: overall[name]["value"] for name in chosen}
+    return {n: "not finite" if v is None else round(v, 4) for n, v in values.items()}

@@ -17,7 +17,10 @@ class ExampleGen(Component):
     outputs = {"examples": Examples, "quarantine": Quarantine}
 
     class Parameters(Config):
-        """`source`: the config's `data.source`; `expand`: a module with `expand(record)`."""
+        """`source`: the config's `data.source`; `expand`: a module with `expand(record, config)`.
+
+        `expand_config` is that `config`, the task's section `expand` where it has one.
+        """
 
         source: dict
         splits: dict[str, float]
@@ -25,6 +28,7 @@ class ExampleGen(Component):
         max_bad_fraction: float = 0.01
         shards: int | None = None
         expand: str | None = None
+        expand_config: dict = {}
 
     @classmethod
     def environment(cls, parameters) -> Environment:
@@ -45,6 +49,10 @@ class ExampleGen(Component):
         return locate.load(parameters.source).files()
 
     @classmethod
+    def facts(cls, parameters) -> dict:
+        return locate.load(parameters.source).fingerprint()
+
+    @classmethod
     def check(cls, parameters) -> list[str]:
         return locate.load(parameters.source).check()
 
@@ -63,6 +71,8 @@ class ExampleGen(Component):
             context.scratch,
             shards=parameters.shards,
             expand=parameters.expand,
+            expand_config=parameters.expand_config,
+            report=lambda records: context.progress(examples=records),
         )
         good = sum(generated.splits.values())
         quarantine.write(context.outputs["quarantine"].path, generated.bad, good)

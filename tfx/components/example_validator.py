@@ -25,7 +25,7 @@ class ExampleValidator(Component):
     @classmethod
     def environment(cls, parameters) -> Environment:
         del parameters
-        return Environment(beam=True)
+        return Environment()
 
     @classmethod
     def libraries(cls, parameters) -> tuple[str, ...]:

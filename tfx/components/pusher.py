@@ -5,7 +5,11 @@ PushedModel: `pushed.json` {destination, version, model, path}. Nothing half-cop
 under a version number; killed at any point and tried again, it publishes the model once.
 """
 
+import contextlib
+import errno
 import json
+import os
+import re
 import shutil
 from datetime import UTC, datetime
 from pathlib import Path
@@ -36,6 +40,11 @@ class Pusher(Component):
 
     @classmethod
     def check(cls, parameters):
+        if not parameters.destination.strip() or "\0" in parameters.destination:
+            return [
+                "`push.destination` must be the path of a directory, not empty and without a NUL "
+                f"character. Received: {parameters.destination!r}. Name the directory to push to."
+            ]
         reason = versions.unwritable(Path(parameters.destination))
         if reason is None:
             return []
@@ -58,7 +67,7 @@ class Pusher(Component):
         _check_verdict(context, "blessing", "blessed", "Evaluator")
         _check_verdict(context, "parity", "passed", "InfraValidator")
         destination = Path(context.parameters.destination).absolute()
-        with versions.locked(destination):
+        with _full_disk_explained(destination), versions.locked(destination):
             version = _already_there(destination, model.content_digest)
             if version is None:
                 version = _publish(context, destination)
@@ -107,16 +116,42 @@ def _publish(context, destination):
     model = context.inputs["model"]
     staged = destination / f"{versions.STAGING}{context.execution}"
     reach("push:before-copy")
-    shutil.copytree(model.path / "saved_model", staged)
-    reach("push:copied")
-    versions.write_manifest(
-        staged,
-        model=model.content_digest,
-        run=context.run,
-        execution=context.execution,
-        pushed_at=datetime.now(UTC).isoformat(timespec="seconds"),
-    )
-    reach("push:manifest")
-    version = versions.publish(staged, destination)
+    try:
+        shutil.copytree(model.path / "saved_model", staged)
+        reach("push:copied")
+        versions.write_manifest(
+            staged,
+            model=model.content_digest,
+            run=context.run,
+            execution=context.execution,
+            pushed_at=datetime.now(UTC).isoformat(timespec="seconds"),
+        )
+        reach("push:manifest")
+        version = versions.publish(staged, destination)
+    except BaseException:
+        # On a full disk, what is left would keep the space until the next push.
+        shutil.rmtree(staged, ignore_errors=True)
+        raise
     reach("push:renamed")
     return version
+
+
+@contextlib.contextmanager
+def _full_disk_explained(destination):
+    """One sentence instead of the list of all files that `shutil` could not copy."""
+    try:
+        yield
+    except OSError as error:
+        several = isinstance(error, shutil.Error) and error.args and isinstance(error.args[0], list)
+        # `shutil` keeps the text of each error, but not its number: (from, to, "[Errno 28] ...").
+        source, target, text = error.args[0][0] if several else (None, None, str(error))
+        found = re.match(r"\[Errno (\d+)\]", text)
+        number = int(found[1]) if found else error.errno
+        if number in (errno.ENOSPC, errno.EDQUOT):
+            raise OSError(
+                f"`push.destination` `{destination}` cannot be written: {os.strerror(number)}. "
+                "Free space there, then resume."
+            ) from error
+        if several:
+            raise OSError(f"`{source}` cannot be copied to `{target}`: {text}.") from error
+        raise

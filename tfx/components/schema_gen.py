@@ -14,14 +14,18 @@ class SchemaGen(Component):
     outputs = {"schema": Schema}
 
     class Parameters(Config):
-        """`reviewed_schema`: a `schema.pbtxt` that is taken instead of an inferred one."""
+        """`reviewed_schema`: a `schema.pbtxt` that is taken instead of an inferred one.
+
+        `train_split`: the split that it is inferred from; the others are checked against it.
+        """
 
         reviewed_schema: str | None = None
+        train_split: str = "train"
 
     @classmethod
     def environment(cls, parameters) -> Environment:
         del parameters
-        return Environment(beam=True)
+        return Environment()
 
     @classmethod
     def libraries(cls, parameters) -> tuple[str, ...]:
@@ -50,6 +54,7 @@ class SchemaGen(Component):
         if reviewed:
             found = schema.read(reviewed)
         else:
-            found = schema.infer(statistics_files.read(context.inputs["statistics"].path))
+            statistics = statistics_files.read(context.inputs["statistics"].path)
+            found = schema.infer(statistics, context.parameters.train_split)
         schema.write(context.outputs["schema"].path, found)
         context.progress(features=len(found.feature), reviewed="yes" if reviewed else "no")

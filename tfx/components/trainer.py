@@ -6,7 +6,9 @@ a Model: `model.keras`, `saved_model/`, `state/`, `task.json`, `history.json`, `
 checkpoint.
 """
 
-from penstock.models.locate import task_package
+import json
+
+from penstock.models.locate import config_class, task_package
 from penstock.tfx.accelerators import accelerator_visible
 from penstock.tfx.artifacts import Examples, Model, TransformedExamples, TransformState
 from penstock.tfx.component import Component, Environment, ExecutionContext
@@ -22,7 +24,8 @@ class Trainer(Component):
     outputs = {"model": Model}
 
     class Parameters(Component.Parameters):
-        """`golden_examples` of `golden_split` become the golden records."""
+        """`golden_examples` of `golden_split` become the golden records, which are part of the
+        Model: changing either trains again, though the weights come out the same."""
 
         task: str
         task_config: dict
@@ -43,7 +46,11 @@ class Trainer(Component):
 
     @classmethod
     def libraries(cls, parameters):
-        return LIBRARIES
+        return (*LIBRARIES, *_task_config(parameters).libraries())
+
+    @classmethod
+    def files(cls, parameters):
+        return _task_config(parameters).files()
 
     @classmethod
     def check(cls, parameters):
@@ -60,11 +67,18 @@ class Trainer(Component):
 
         import keras
 
+        from penstock.models.locate import task_class
         from penstock.pipelines.state import State
-        from penstock.tfx.training import placement
+        from penstock.tfx.training import data, placement
 
         parameters = context.parameters
-        task = _load_task(parameters.task, parameters.task_config)
+        data.check_splits(
+            context.inputs["transformed"].path,
+            context.inputs["examples"].path,
+            parameters.train,
+            parameters.golden_split,
+        )
+        task = task_class(parameters.task)(_task_config(parameters))
         state = State.load(context.inputs["state"].path)
         place = placement.choose(parameters.train)
         try:
@@ -81,21 +95,20 @@ class Trainer(Component):
             keras.config.set_dtype_policy("float32")
 
 
-def _load_task(name: str, sections: dict):
-    import json
-
-    from penstock.models.locate import config_class, task_class
-
-    return task_class(name)(config_class(name).model_validate_json(json.dumps(sections)))
+def _task_config(parameters):
+    """The task's `Config` (no TensorFlow)."""
+    sections = json.dumps(parameters.task_config)
+    return config_class(parameters.task).model_validate_json(sections)
 
 
 def _train(context, task, state, place):
     """Builds and trains the model; returns it with `fit.Result`."""
     from penstock.pipelines import inputs
-    from penstock.tfx.training import fit, optimizers
+    from penstock.tfx.training import data, fit, optimizers
 
-    train, data = context.parameters.train, context.inputs["transformed"].path
-    steps_per_epoch = inputs.steps_per_epoch(data, train.train_split, train.batch_size)
+    train, directory = context.parameters.train, context.inputs["transformed"].path
+    seed = context.parameters.seed
+    steps_per_epoch = inputs.steps_per_epoch(directory, train.train_split, train.batch_size)
     model = task.build(state)
     optimizer = optimizers.make_optimizer(
         train.optimizer, steps_per_epoch=steps_per_epoch, epochs=train.epochs
@@ -105,54 +118,19 @@ def _train(context, task, state, place):
     )
     result = fit.fit(
         model,
-        lambda epoch, step: _training_batches(context, task, state, epoch, step),
+        lambda epoch, step: data.training_batches(
+            directory, train, task, state, seed=seed, first_epoch=epoch, first_step=step
+        ),
         steps_per_epoch=steps_per_epoch,
         config=train,
-        seed=context.parameters.seed,
-        validation=_validation_batches(context, task, state),
+        seed=seed,
+        validation=data.validation_batches(directory, train, task, state),
         checkpoints=context.scratch / "checkpoints",
         tensorboard=context.scratch / "tensorboard" if train.tensorboard else None,
         report=context.progress,
         on_cpu=place.on_cpu,
     )
     return model, result
-
-
-def _training_batches(context, task, state, epoch, step):
-    from penstock.pipelines import inputs
-
-    train = context.parameters.train
-    return inputs.training_batches(
-        context.inputs["transformed"].path,
-        train.train_split,
-        batch_size=train.batch_size,
-        seed=context.parameters.seed,
-        first_epoch=epoch,
-        first_step=step,
-        shuffle_buffer=train.shuffle_buffer,
-        cache=train.cache,
-        augment=lambda batch, targets, seed: task.augment(batch, targets, seed, state),
-        training_inputs=lambda batch, targets: task.training_inputs(batch, targets, state),
-    )
-
-
-def _validation_batches(context, task, state):
-    """Batches of the validation split with their number, or None without one."""
-    import tensorflow as tf
-
-    from penstock.pipelines import inputs
-
-    train, data = context.parameters.train, context.inputs["transformed"].path
-    if train.validation_split is None:
-        return None
-    batches = inputs.evaluation_batches(
-        data,
-        train.validation_split,
-        batch_size=train.batch_size,
-        training_inputs=lambda batch, targets: task.training_inputs(batch, targets, state),
-    )
-    count = inputs.steps_per_epoch(data, train.validation_split, train.batch_size)
-    return batches.cache().apply(tf.data.experimental.assert_cardinality(count))
 
 
 def _export(context, task, state, model):
@@ -179,16 +157,15 @@ def _export(context, task, state, model):
 
 def _record(context, model, result, place):
     """`history.json`, `training.json`, the artifact's properties and the step's last line."""
-    from importlib.metadata import version
-
     from penstock.tfx.training import export
 
     directory = context.outputs["model"].path
     parameters = model.count_params()
+    libraries = Trainer.libraries(context.parameters)
     export.write_history(directory, result.history)
     record = {
         "seed": context.parameters.seed,
-        "versions": {name: version(name) for name in LIBRARIES},
+        "versions": {name: _version(name) for name in libraries},
         "strategy": place.kind,
         "devices": list(place.devices),
         "precision": place.precision,
@@ -205,3 +182,12 @@ def _record(context, model, result, place):
     context.outputs["model"].properties = {"parameters": parameters}
     last = {name: round(values[-1], 4) for name, values in result.history.items() if values}
     context.progress(**last, examples_per_second=round(result.examples_per_second))
+
+
+def _version(distribution):
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return version(distribution)
+    except PackageNotFoundError:
+        return None

@@ -5,6 +5,7 @@ The work is in `penstock/pipelines/transform.py`; what is prepared and how is in
 """
 
 import json
+from pathlib import Path
 
 from penstock.models import locate
 from penstock.pipelines.config import Config
@@ -19,11 +20,16 @@ class Transform(Component):
     outputs = {"state": TransformState, "transformed": TransformedExamples}
 
     class Parameters(Config):
-        """`prepare`: the task's section of that name; analyzers see `train_split`."""
+        """`prepare`: the task's section of that name; analyzers see `train_split`.
+
+        `task_libraries` and `task_files` are what the task's config says it depends on.
+        """
 
         task: str
         prepare: dict = {}
         train_split: str = "train"
+        task_libraries: tuple[str, ...] = ()
+        task_files: tuple[str, ...] = ()
 
     @classmethod
     def environment(cls, parameters) -> Environment:
@@ -36,8 +42,11 @@ class Transform(Component):
 
     @classmethod
     def libraries(cls, parameters) -> tuple[str, ...]:
-        del parameters
-        return ("tensorflow", "keras", "numpy")
+        return ("tensorflow", "keras", "numpy", *parameters.task_libraries)
+
+    @classmethod
+    def files(cls, parameters) -> list[Path]:
+        return [Path(path) for path in parameters.task_files]
 
     @staticmethod
     def execute(context: ExecutionContext) -> None:
@@ -53,6 +62,7 @@ class Transform(Component):
             context.outputs["transformed"].path,
             context.scratch,
             parameters.train_split,
+            report=context.progress,
         )
         context.outputs["transformed"].properties["splits"] = splits
         shown = ", ".join(f"{name} {count:,}" for name, count in splits.items())

@@ -1,7 +1,7 @@
 """Metrics against what the config asks for: each check passes, or fails with a sentence.
 
 A limit is compared with the measured value, not with an end of its interval; the sentence gives
-both. Limits are allowed values themselves.
+both. Limits are allowed values themselves. A metric that is NaN or infinite (None) keeps no limit.
 """
 
 from dataclasses import asdict, dataclass
@@ -16,7 +16,7 @@ class Check:
 
     setting: str
     metric: str
-    value: float
+    value: float | None
     limit: float
     passed: bool
     slice: str | None = None
@@ -69,59 +69,66 @@ def baseline_checks(config: EvaluateConfig, differences: dict[str, dict]) -> lis
     """Limits on how much worse than the baseline; `differences` as of `Measure.difference`."""
     checks = []
     for metric, limit in config.baseline.items():
-        if metric not in differences:
-            continue
+        if metric not in differences or differences[metric]["baseline"] is None:
+            continue  # There is nothing to compare with.
         found = differences[metric]
-        for kind, allowed, worse, verb in (
-            ("max_drop", limit.max_drop, -found["difference"], "fell"),
-            ("max_rise", limit.max_rise, found["difference"], "rose"),
+        for kind, allowed, sign, verb in (
+            ("max_drop", limit.max_drop, -1, "fell"),
+            ("max_rise", limit.max_rise, 1, "rose"),
         ):
             if allowed is None:
                 continue
-            # Decimal fractions are not exact in binary: 0.98 - 0.97 is a little over 0.01.
-            passed = worse <= allowed + 1e-12
-            reason = (
-                f"{metric} {verb} from {found['baseline']:.4g} (latest blessed model) to "
-                f"{found['value']:.4g} on the same examples, by {worse:.4g}; "
-                f"at most {allowed:.4g} is allowed (`evaluate.baseline.{metric}.{kind}`)."
-            )
+            setting = f"evaluate.baseline.{metric}.{kind}"
+            reason = _change_fault(setting, metric, found, allowed, sign, verb)
             checks.append(
-                Check(
-                    f"evaluate.baseline.{metric}.{kind}",
-                    metric,
-                    found["value"],
-                    allowed,
-                    passed,
-                    reason=None if passed else reason,
-                )
+                Check(setting, metric, found["value"], allowed, reason is None, reason=reason)
             )
     return checks
+
+
+def _change_fault(setting, metric, found, allowed, sign, verb):
+    """Why a change is too large, or None."""
+    if found["value"] is None:
+        return _not_finite(metric, f"at most {allowed:.4g} worse is allowed (`{setting}`)")
+    worse = sign * found["difference"]
+    # Decimal fractions are not exact in binary: 0.98 - 0.97 is a little over 0.01.
+    if worse <= allowed + 1e-12:
+        return None
+    return (
+        f"{metric} {verb} from {found['baseline']:.4g} (latest blessed model) to "
+        f"{found['value']:.4g} on the same examples, by {worse:.4g}; "
+        f"at most {allowed:.4g} is allowed (`{setting}`)."
+    )
+
+
+def _not_finite(metric, limit):
+    return (
+        f"{metric} is no finite number; {limit}. Look for NaN or infinity in the model's answers "
+        "and the targets."
+    )
 
 
 def _limits(setting, metric, threshold, measured, confidence, where):
     value = measured["value"]
-    interval = f"{confidence:.0%} interval {measured['low']:.4g} to {measured['high']:.4g}"
-    of_slice = f" in the slice {where}" if where else ""
+    name = metric + (f" in the slice {where}" if where else "")
     checks = []
-    for kind, limit, passed, side in (
-        ("min", threshold.min, threshold.min is None or value >= threshold.min, "below"),
-        ("max", threshold.max, threshold.max is None or value <= threshold.max, "above"),
-    ):
+    for kind, limit, side in (("min", threshold.min, "below"), ("max", threshold.max, "above")):
         if limit is None:
             continue
-        reason = (
-            f"{metric}{of_slice} is {value:.4g} ({interval}), {side} the {kind}imum of "
-            f"{limit:.4g} (`{setting}.{kind}`)."
-        )
+        rule = f"the {kind}imum of {limit:.4g} (`{setting}.{kind}`)"
+        if value is None:
+            reason = _not_finite(name, f"it is held against {rule}")
+        elif value < limit if kind == "min" else value > limit:
+            reason = f"{name} is {value:.4g}{_interval(measured, confidence)}, {side} {rule}."
+        else:
+            reason = None
         checks.append(
-            Check(
-                f"{setting}.{kind}",
-                metric,
-                value,
-                limit,
-                passed,
-                where,
-                None if passed else reason,
-            )
+            Check(f"{setting}.{kind}", metric, value, limit, reason is None, where, reason)
         )
     return checks
+
+
+def _interval(measured, confidence):
+    if measured["low"] is None:
+        return ""
+    return f" ({confidence:.0%} interval {measured['low']:.4g} to {measured['high']:.4g})"

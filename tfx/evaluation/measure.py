@@ -8,6 +8,12 @@ from penstock.tfx.evaluation.intervals import Columns, percentile, resampled, ta
 
 MAX_SLICES = 1000
 """A column with more values than this is no grouping."""
+SLICE_WORK = 200_000_000
+"""Rows that the resamples of one column's slices may draw in all: some ten seconds."""
+RESAMPLE_OVERHEAD = 1000
+"""What a resample costs beside its rows, in rows."""
+FEWEST_RESAMPLES = 100
+"""An interval of fewer says nothing, so there is none."""
 
 
 class Measure:
@@ -26,26 +32,46 @@ class Measure:
         self._resamples = resamples
         self._seed = seed
 
-    def metrics(self, columns: Columns) -> dict[str, dict]:
-        """Metric -> {value, low, high, interval}; `interval` says by which method."""
+    def metrics(self, columns: Columns, resamples: int | None = None) -> dict[str, dict]:
+        """Metric -> {value, low, high, interval}; `interval` says by which method.
+
+        A value that is NaN or infinite is None; so are the ends and the method of an interval
+        that cannot be had.
+
+        Args:
+            resamples: in place of those of the bootstrap; 0 for no bootstrap.
+        """
+        resamples = self._resamples if resamples is None else resamples
         needed = self._needed(columns)
         count = len(columns["key"])
         values = self._summarise(needed)
-        shares = [name for name in values if name in self._task.proportions]
         samples = {}
-        if len(shares) < len(values):
-            samples = resampled(self._summarise, needed, resamples=self._resamples, seed=self._seed)
+        if any(name not in self._task.proportions for name in values):
+            samples = resampled(self._summarise, needed, resamples=resamples, seed=self._seed)
         measured = {}
         for name, value in values.items():
-            if name in shares:
-                method, (low, high) = "wilson", wilson(value, count, self._confidence)
-            else:
-                method, (low, high) = "bootstrap", percentile(samples[name], self._confidence)
-            measured[name] = {"value": float(value), "low": low, "high": high, "interval": method}
+            method, (low, high) = self._interval(name, value, count, samples)
+            measured[name] = {"value": finite(value), "low": low, "high": high, "interval": method}
         return measured
 
+    def _interval(self, name, value, count, samples):
+        if not np.isfinite(value):
+            return None, (None, None)
+        if name in self._task.proportions:
+            return "wilson", wilson(value, count, self._confidence)
+        drawn = samples.get(name, np.empty(0))
+        drawn = drawn[np.isfinite(drawn)]
+        if not len(drawn):
+            return None, (None, None)
+        return "bootstrap", percentile(drawn, self._confidence)
+
     def slices(self, columns: Columns, names: tuple[str, ...]) -> list[dict]:
-        """[{column, value, examples, metrics}] for each value of each named column.
+        """[{column, value, examples, resamples, metrics}] for each value of each named column.
+
+        The slices of a column are resampled less often than the whole set where there are many
+        rows or many slices: `resamples` * (rows + slices * `RESAMPLE_OVERHEAD`) <= `SLICE_WORK`.
+        Where that leaves fewer than `FEWEST_RESAMPLES`, metrics that need the bootstrap have no
+        interval.
 
         Raises:
             ValueError: no such column, or one that is no grouping.
@@ -53,23 +79,31 @@ class Measure:
         check_slices(columns, names)
         found = []
         for name in names:
-            values, group = np.unique(columns[name], return_inverse=True)
-            for number, value in enumerate(values.tolist()):
-                index = np.flatnonzero(group == number)
+            values, group, sizes = np.unique(columns[name], return_inverse=True, return_counts=True)
+            resamples = self._affordable(len(group), len(values))
+            rows_by_group = np.split(np.argsort(group, kind="stable"), np.cumsum(sizes)[:-1])
+            for value, index in zip(values.tolist(), rows_by_group, strict=True):
                 found.append(
                     {
                         "column": name,
                         "value": value,
                         "examples": len(index),
-                        "metrics": self.metrics(take(columns, index)),
+                        "resamples": resamples,
+                        "metrics": self.metrics(take(columns, index), resamples),
                     }
                 )
         return found
 
+    def _affordable(self, rows, slices):
+        """Resamples of each slice of a column."""
+        affordable = SLICE_WORK // (rows + slices * RESAMPLE_OVERHEAD)
+        return min(self._resamples, affordable) if affordable >= FEWEST_RESAMPLES else 0
+
     def difference(self, columns: Columns, baseline: Columns, metrics) -> dict[str, dict]:
         """Metric -> {value, baseline, difference, low, high}; equal rows must be the same example.
 
-        Metrics that either side does not define are left out.
+        Metrics that either side does not define are left out. What is NaN or infinite is None, and
+        so is a difference to it.
         """
         ours, theirs = self._needed(columns), self._needed(baseline)
         value, other = self._summarise(ours), self._summarise(theirs)
@@ -80,12 +114,13 @@ class Measure:
         for name in metrics:
             if name not in value or name not in other:
                 continue
-            entry = {"value": value[name], "baseline": other[name]}
-            entry["difference"] = value[name] - other[name]
+            entry = {"value": finite(value[name]), "baseline": finite(other[name])}
+            known = None not in entry.values()
+            entry["difference"] = value[name] - other[name] if known else None
+            pairs = [drawn.get(name, np.empty(0)) for drawn in (samples, others)]
             # A metric that some resamples do not define has no pairs.
-            if len(samples[name]) == len(others[name]) == self._resamples:
-                apart = samples[name] - others[name]
-                entry["low"], entry["high"] = percentile(apart, self._confidence)
+            if all(len(drawn) == self._resamples and np.isfinite(drawn).all() for drawn in pairs):
+                entry["low"], entry["high"] = percentile(pairs[0] - pairs[1], self._confidence)
             found[name] = entry
         return found
 
@@ -96,6 +131,11 @@ class Measure:
         """Resampling strings that nobody reads costs more than all else."""
         names = self._task.summary_columns
         return columns if names is None else {name: columns[name] for name in names}
+
+
+def finite(value: float) -> float | None:
+    """The value as JSON can hold it."""
+    return float(value) if np.isfinite(value) else None
 
 
 def check_slices(columns: Columns, names) -> None:

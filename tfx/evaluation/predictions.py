@@ -4,6 +4,7 @@ Comes in: a Model artifact, Examples, the task. Goes out: columns, name -> array
 `task.evaluate_batch` says, the key, and raw features by which one may want to slice.
 """
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -53,10 +54,23 @@ def columns_of(
     return {name: _joined([part[name] for part in parts]) for name in parts[0]}
 
 
-def rows_of(columns: dict[str, np.ndarray]) -> list[dict]:
-    """One dict of plain values for each example."""
-    plain = {name: [_plain(value) for value in column] for name, column in columns.items()}
-    return [dict(zip(plain, values, strict=True)) for values in zip(*plain.values(), strict=True)]
+def rows_of(columns: dict[str, np.ndarray]) -> Iterator[dict]:
+    """Yields a dict of plain values for each example; all of them at once may not fit."""
+    for values in zip(*columns.values(), strict=True):
+        yield {name: plain(value) for name, value in zip(columns, values, strict=True)}
+
+
+def plain(value):
+    """Anything of NumPy's, nested in dicts and lists or not, as JSON; null for NaN and infinity."""
+    if isinstance(value, dict):
+        return {name: plain(part) for name, part in value.items()}
+    if isinstance(value, (list, tuple, np.ndarray)):
+        return [plain(part) for part in value]
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "replace")
+    return None if isinstance(value, float) and not np.isfinite(value) else value
 
 
 def _is_slice(name, feature, slices):
@@ -77,22 +91,29 @@ def _text(tensor):
 
 
 def _numpy(structure):
-    return tf.nest.map_structure(lambda tensor: tensor.numpy(), structure)
+    return tf.nest.map_structure(_array, structure)
+
+
+def _array(tensor):
+    """A ragged tensor is always an object array of arrays, also where its rows are equally long.
+
+    `RaggedTensor.numpy` gives a dense array for those: a task would see now one, now the other.
+    """
+    if not isinstance(tensor, tf.RaggedTensor):
+        return tensor.numpy()
+    values, splits = _array(tensor.values), tensor.row_splits.numpy()
+    return _objects([values[a:b] for a, b in zip(splits[:-1], splits[1:], strict=True)])
+
+
+def _objects(values):
+    """A list as an object array [len]; NumPy itself would look into lists of equal lengths."""
+    objects = np.empty(len(values), object)
+    for index, value in enumerate(values):
+        objects[index] = value
+    return objects
 
 
 def _joined(arrays):
     if arrays[0].dtype == object:
-        joined = np.empty(sum(map(len, arrays)), object)
-        joined[:] = [value for array in arrays for value in array]
-        return joined
+        return _objects([value for array in arrays for value in array])
     return np.concatenate(arrays)
-
-
-def _plain(value):
-    if isinstance(value, bytes):
-        return value.decode("utf-8", "replace")
-    if isinstance(value, np.ndarray):
-        return [_plain(part) for part in value]
-    if isinstance(value, (np.generic,)):
-        value = value.item()
-    return None if isinstance(value, float) and not np.isfinite(value) else value

@@ -129,10 +129,12 @@ class TrainConfig(Config):
 
     `deterministic: auto` means on CPU, where it costs little; a resumed run then equals an
     uninterrupted one bit for bit. `checkpoint_every_seconds` is how much work a kill may lose.
+    A change of any setting trains again, also of those that leave the weights as they are
+    (`tensorboard`, `checkpoint_every_steps`, `checkpoint_every_seconds`).
     """
 
-    epochs: PositiveInt = 10
-    batch_size: PositiveInt = 32
+    epochs: Annotated[int, Field(gt=0, le=1_000_000)] = 10
+    batch_size: Annotated[int, Field(gt=0, le=1_000_000)] = 32
     optimizer: Optimizer = Adam()
     early_stopping: EarlyStopping | None = None
     strategy: Literal["auto", "cpu", "gpu", "mirrored"] = "auto"

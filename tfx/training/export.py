@@ -16,12 +16,9 @@ import tensorflow as tf
 
 from penstock.pipelines.features import FEATURES
 from penstock.tfx.training import golden
-from penstock.tfx.training.model_digest import content_digest
 
 FORMAT_VERSION = 1
 RELATIVE_TOLERANCE = 1e-4
-
-__all__ = ["content_digest", "export", "serving_functions"]
 
 
 def export(directory, *, task, task_name: str, model, state, state_directory, signature, requests):
@@ -65,6 +62,9 @@ def serving_functions(task, model, state, signature) -> dict:
     """Signature name -> concrete function; each argument is a raw input feature.
 
     `serving_default` is `prepare_inputs`, then `decode`; the others are `task.serve`'s.
+
+    Raises:
+        ValueError: `task.serve` names a feature that requests do not carry.
     """
 
     def answer(features):
@@ -73,9 +73,10 @@ def serving_functions(task, model, state, signature) -> dict:
     specs = {
         name: tf.TensorSpec(spec.shape, spec.dtype, name=name) for name, spec in signature.items()
     }
+    wanted = {"serving_default": (answer, tuple(specs)), **task.serve(model, state)}
     return {
-        name: tf.function(_by_name(function)).get_concrete_function(**specs)
-        for name, function in {"serving_default": answer, **task.serve(model, state)}.items()
+        name: tf.function(_by_name(function)).get_concrete_function(**_chosen(specs, names, name))
+        for name, (function, names) in wanted.items()
     }
 
 
@@ -116,6 +117,17 @@ def _check_reload(task, built, state, signature, requests, answers):
             + " ".join(found)
             + " Look at `get_config` of the task's own layers, and for randomness in `decode`."
         )
+
+
+def _chosen(specs, names, signature):
+    """The specs of the features that a signature takes."""
+    unknown = [name for name in names if name not in specs]
+    if unknown:
+        raise ValueError(
+            f"`serve` must name input features of the task for the signature {signature!r}. "
+            f"Received: {', '.join(unknown)}. Known: {', '.join(specs)}."
+        )
+    return {name: specs[name] for name in names}
 
 
 def _by_name(function):

@@ -11,8 +11,9 @@ from pathlib import Path
 import numpy as np
 
 FORMAT_VERSION = 1
-SMALLEST = 1e-6
-"""Floats are compared relative to their size, but not below this part of the tensor's largest."""
+NOISE = 1e-6
+"""Float32 noise of a sum, as a part of the largest value of the stored tensor: a small result of
+large terms (a coordinate of an embedding near zero) is no more exact than the terms are."""
 
 
 def save(directory, requests: dict, answers: dict) -> None:
@@ -56,12 +57,19 @@ def load(directory) -> tuple[dict, dict]:
         )
 
 
-def differences(expected: dict, received: dict, relative_tolerance: float) -> list[str]:
+def differences(
+    expected: dict, received: dict, relative_tolerance: float, stored: dict | None = None
+) -> list[str]:
     """Sentences about where two answers differ; empty when they are the same.
 
-    Integers, booleans and strings must be equal; floats may differ by `relative_tolerance` of
-    their size (see `SMALLEST`).
+    Integers, booleans and strings must be equal; floats x may differ by `relative_tolerance` * |x|
+    + `NOISE` * (the largest finite |value| of the stored tensor).
+
+    Args:
+        expected, received: name -> array.
+        stored: the whole tensors where `expected` holds some of their rows.
     """
+    stored = stored or expected
     if sorted(expected) != sorted(received):
         return [
             f"The answer must hold {', '.join(sorted(expected))}. "
@@ -69,23 +77,24 @@ def differences(expected: dict, received: dict, relative_tolerance: float) -> li
         ]
     sentences = []
     for name in sorted(expected):
-        sentence = _difference(name, expected[name], received[name], relative_tolerance)
+        sentence = _difference(
+            name, expected[name], received[name], relative_tolerance, stored[name]
+        )
         if sentence:
             sentences.append(sentence)
     return sentences
 
 
-def _difference(name, expected, received, relative_tolerance):
+def _difference(name, expected, received, relative_tolerance, stored):
     expected, received = np.asarray(expected), np.asarray(received)
     if expected.shape != received.shape:
         return f"`{name}` must have the shape {expected.shape}. Received: {received.shape}."
     if expected.dtype.kind in "fcV":
         expected, received = expected.astype(np.float64), received.astype(np.float64)
-        size = np.abs(expected)
-        finite = size[np.isfinite(size)]
-        floor = SMALLEST * finite.max() if finite.size else 0.0
-        allowed = relative_tolerance * np.maximum(size, floor)
+        sizes = np.abs(np.asarray(stored).astype(np.float64))
+        noise = NOISE * np.max(sizes, initial=0.0, where=np.isfinite(sizes))
         with np.errstate(invalid="ignore"):
+            allowed = relative_tolerance * np.abs(expected) + noise
             near = np.isfinite(expected) & (np.abs(expected - received) <= allowed)
         apart = ~(near | (expected == received) | (np.isnan(expected) & np.isnan(received)))
         rule = f"within {relative_tolerance:g} of its size"

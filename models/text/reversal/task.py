@@ -22,7 +22,7 @@ class Task(task.Task, Data):
         """Adds what the decoder reads: START, then all targets but the last."""
         del state
         start = tf.fill([tf.shape(targets)[0], 1], tf.constant(START, targets.dtype))
-        return {"ids": inputs, "written": tf.concat([start, targets[:, :-1]], axis=1)}
+        return {"ids": inputs, "written": tf.concat([start, targets[:, :-1]], axis=1)}, targets
 
     def build(self, state):
         """ids int64 [batch, n], written int64 [batch, n + 1] -> logits [batch, n + 1, ids]."""
