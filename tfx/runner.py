@@ -116,7 +116,7 @@ def run_pipeline(
             raise RuntimeError(reason) from error  # a fault of ours: the traceback is shown
         finally:
             # What cannot be recorded now is found out by `recover`: the lease tells a dead run.
-            with signals_held(), suppress(StoreUnusable):
+            with signals_held(), suppress(StoreUnusable, OSError):
                 running.close()
                 store.metadata.end_run(run, state, {"reason": reason, "stopped_at": step})
     return RunResult(run, state, reason, step, running.states, time.monotonic() - started)

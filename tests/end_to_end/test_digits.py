@@ -121,7 +121,7 @@ def test_a_second_run_is_all_cached_without_tensorflow_or_beam(digits, digits_co
     assert list(report["steps"]) == STEPS
     assert {step["status"] for step in report["steps"].values()} == {"cached"}
     assert done.stderr.splitlines()[-1] == "[] 0"
-    assert report["seconds"] < 3
+    assert report["seconds"] < 5  # 0.1 s on an idle machine
     assert [p.name for p in (digits.folder / "serving" / "digits").glob("[0-9]*")] == ["1"]
 
 
