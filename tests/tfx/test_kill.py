@@ -26,7 +26,7 @@ WORKER = ("worker:started", "worker:executed", "worker:digested", "worker:synced
 PUSH = ("push:before-copy", "push:copied", "push:manifest", "push:renamed", "push:trimmed")
 
 RANDOM_KILLS = 200
-AT_ONCE = 2
+AT_ONCE = 4
 
 
 @pytest.fixture(scope="module")
@@ -40,14 +40,12 @@ def trials(tmp_path_factory):
         template.mkdir()
         (template / "numbers.txt").write_text("1\n2\n3\n")
         first = kill_trial.start_run(template, 2, "first")
-        first.join()
-        assert first.exitcode == 0, (template / "output.txt").read_text()
+        assert kill_trial.exit_code(first) == 0, (template / "output.txt").read_text()
         whole = kill_trial.Trial(template, template.parent / "whole")
         started = time.monotonic()
-        second = whole.start()
-        second.join()
+        code = kill_trial.exit_code(whole.start())
         seconds = time.monotonic() - started
-        assert second.exitcode == 0, (whole.folder / "output.txt").read_text()
+        assert code == 0, (whole.folder / "output.txt").read_text()
         expected = kill_trial.content_digests(whole.store, "second")
         assert len(expected) == 10  # one output of each of eight steps, and two more of Fit
         yield kill_trial, template, expected, seconds
@@ -61,10 +59,9 @@ def _trial_at_point(trials, point):
     trial = kill_trial.Trial(template, template.parent / point.replace(":", "-"))
     reader = kill_trial.Reader(trial.store, trial.destination)
     reader.start()
-    process = trial.start(crash_at=point)
-    process.join()
+    code = kill_trial.exit_code(trial.start(crash_at=point))
     if point.startswith(ORCHESTRATOR):
-        assert process.exitcode == -9, f"{point} was never reached"
+        assert code == -9, f"{point} was never reached"
     else:
         # The worker that tries again is killed at the same point too, if it still comes by there.
         assert kill_trial.worker_deaths(trial.store) >= 1, f"{point} was never reached"
@@ -97,8 +94,7 @@ def test_kills_at_random_times_lose_nothing(trials):
         process = trial.start()
         time.sleep(delay)
         kill_trial.kill_process(process.pid, worker)
-        process.join()
-        killed.append(process.exitcode)
+        killed.append(kill_trial.exit_code(process))
         trial.check(expected, reader)
 
     with ThreadPoolExecutor(AT_ONCE) as pool:
@@ -116,10 +112,9 @@ def test_two_runs_at_once_in_one_store_are_safe(trials, tmp_path):
     reader.start()
     factors = {"five": 5, "six": 6, "five again": 5}
     runs = [kill_trial.start_run(trial.folder, factor, run) for run, factor in factors.items()]
-    for run in runs:
-        run.join()
+    codes = [kill_trial.exit_code(run) for run in runs]
     reader.stop()
-    assert [run.exitcode for run in runs] == [0, 0, 0], (trial.folder / "output.txt").read_text()
+    assert codes == [0, 0, 0], (trial.folder / "output.txt").read_text()
     assert reader.faults == []
     # Both runs with the factor 5 push the same model: it gets one version, or two with 6 in between.
     assert kill_trial.versions(trial.destination) in (["1", "2", "3"], ["1", "2", "3", "4"])
@@ -128,11 +123,9 @@ def test_two_runs_at_once_in_one_store_are_safe(trials, tmp_path):
 def test_the_next_run_clears_up_behind_a_dead_one(trials, tmp_path):
     kill_trial, template, *_ = trials
     trial = kill_trial.Trial(template, tmp_path / "dead")
-    process = trial.start(crash_at="commit:before-rename@Fit")
-    process.join()
-    assert process.exitcode == -9
+    code = kill_trial.exit_code(trial.start(crash_at="commit:before-rename@Fit"))
+    assert code == -9
     assert len(list((trial.store / "staging").iterdir())) >= 1
     other = kill_trial.start_run(trial.folder, 7, "other")
-    other.join()
-    assert other.exitcode == 0, (trial.folder / "output.txt").read_text()
+    assert kill_trial.exit_code(other) == 0, (trial.folder / "output.txt").read_text()
     assert list((trial.store / "staging").iterdir()) == []
