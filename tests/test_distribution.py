@@ -101,6 +101,7 @@ LIGHT = (
     "penstock.tfx.main",
     "penstock.tfx.run_command",
     "penstock.tfx.inspect_commands",
+    "penstock.tfx.doctor.command",
     "penstock.tfx.standard_pipeline",
     "penstock.models.vision.classification.config",
 )

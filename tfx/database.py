@@ -38,15 +38,31 @@ def open_database(url: str, lock: Path) -> sa.Engine:
         if current != tables.HEAD:
             _migrate(engine, lock)
     except (sa.exc.SQLAlchemyError, ImportError, OSError) as error:
-        cause = getattr(error, "orig", None) or error
-        raise DatabaseUnreachable(
-            "The metadata database cannot be opened. Expected: a reachable SQLAlchemy URL in "
-            f"`store.database`. Received: {_without_password(url)}, which says: "
-            f"{str(cause).strip().splitlines()[0].rstrip('.')}. Check that the server "
-            "runs, that the name and "
-            "password are right and that its driver is installed."
-        ) from error
+        raise _unreachable(url, error) from error
     return engine
+
+
+def _unreachable(url: str, error: Exception) -> DatabaseUnreachable:
+    cause = getattr(error, "orig", None) or error
+    return DatabaseUnreachable(
+        "The metadata database cannot be opened. Expected: a reachable SQLAlchemy URL in "
+        f"`store.database`. Received: {_without_password(url)}, which says: "
+        f"{str(cause).strip().splitlines()[0].rstrip('.')}. Check that the server "
+        "runs, that the name and password are right and that its driver is installed."
+    )
+
+
+def revision_of(url: str) -> str | None:
+    """The schema that a database has, None for an empty one; nothing is created or migrated.
+
+    Raises:
+        DatabaseUnreachable: as `open_database`.
+    """
+    try:
+        with _engine(_with_environment(url)).connect() as connection:
+            return _revision(connection)
+    except (sa.exc.SQLAlchemyError, ImportError, OSError) as error:
+        raise _unreachable(url, error) from error
 
 
 def _with_environment(url: str) -> str:

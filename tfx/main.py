@@ -112,6 +112,18 @@ def diff(first, second, store, database, as_json) -> int:
     return diff_runs(first, second, store, database, as_json)
 
 
+@cli.command()
+@click.argument("config", type=click.Path(), required=False)
+@click.option("--store", help="The store's directory.  [default: that of CONFIG, or .penstock]")
+@DATABASE
+@JSON
+def doctor(config, store, database, as_json) -> int:
+    """Check this machine, the installation, the store and CONFIG."""
+    from penstock.tfx.doctor.command import doctor as examine
+
+    return examine(config, store, database, as_json)
+
+
 def main() -> None:
     """The console script."""
     # A user's own tasks and components may lie in the current folder; installed packages come first.

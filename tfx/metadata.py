@@ -102,13 +102,17 @@ class Metadata:
 
     def owner(self, store: str) -> str:
         """The id of the store directory that this database serves: the first that opened it."""
-        query = sa.select(contexts.c.name).where(contexts.c.type == "store")
-        with self._connect() as connection:
-            known = connection.execute(query.order_by(contexts.c.number)).scalar()
+        known = self.known_owner()
         if known is None:
             self._put_context("store", store, None, LIVE, {})
             return self.owner(store)
         return known
+
+    def known_owner(self) -> str | None:
+        """The same, without taking the database for any store."""
+        query = sa.select(contexts.c.name).where(contexts.c.type == "store")
+        with self._connect() as connection:
+            return connection.execute(query.order_by(contexts.c.number)).scalar()
 
     def end_run(self, run: str, state: str, facts: dict) -> None:
         """Records how a run ended; `facts` are added to its properties."""
@@ -212,6 +216,15 @@ class Metadata:
         """A run's own executions, in the order in which they began."""
         where = executions.c.run == run
         return self._records(where if state is None else where & (executions.c.state == state))
+
+    def inventory(self) -> list[dict]:
+        """Every execution, oldest first: id, run, step, state, and `live`: no output is corrupt."""
+        columns = (executions.c.id, executions.c.run, executions.c.step, executions.c.state)
+        corrupt = sa.select(artifacts.c.execution).where(artifacts.c.state != LIVE)
+        with self._connect() as connection:
+            rows = connection.execute(sa.select(*columns).order_by(executions.c.number)).all()
+            unusable = set(connection.execute(corrupt).scalars())
+        return [{**row._mapping, "live": row.id not in unusable} for row in rows]
 
     def runs_under_way(self) -> list[str]:
         """Runs with an execution that has not ended; some of them may be dead."""
