@@ -10,6 +10,8 @@ import os
 import tempfile
 from pathlib import Path
 
+CHUNK_BYTES = 2**16
+
 
 def sync_directory(directory: Path) -> None:
     """Makes the names in a directory durable."""
@@ -78,5 +80,10 @@ def files_below(directory: Path) -> list[Path]:
 
 def sha256_of_file(path: Path) -> str:
     """The SHA-256 of a file, as hex."""
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    digest = hashlib.sha256()
+    # `hashlib.file_digest` clears a buffer of 256 kB for each file, however small: twice the time
+    # for a folder of small pictures.
+    with open(path, "rb", buffering=0) as file:
+        while chunk := file.read(CHUNK_BYTES):
+            digest.update(chunk)
+    return digest.hexdigest()

@@ -48,7 +48,10 @@ class FileIndex:
 
     def digest(self, path: Path) -> object:
         """The digest of one file, read only if its stat has changed."""
-        name = os.path.abspath(path)
+        return self.digest_of(os.path.abspath(path))
+
+    def digest_of(self, name: str) -> object:
+        """Likewise, of a file whose absolute, normal path is `name`."""
         status = os.stat(name)
         stamp = [status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino]
         entry = self._entries.get(name)
@@ -78,8 +81,10 @@ def digest_of_paths(index: FileIndex, paths: list[Path]) -> dict[str, str]:
     if not paths:
         return {}
     names = sorted(os.path.abspath(path) for path in paths)
-    root = os.path.dirname(names[0]) if len(names) == 1 else os.path.commonpath(names)
-    return {os.path.relpath(name, root): str(index.digest(Path(name))) for name in names}
+    # By strings: `commonpath` and `relpath` cost more than looking at the files themselves. What
+    # the first and the last name have in common, all have; up to its last `/` it is a folder.
+    folder = len(os.path.commonprefix([names[0], names[-1]]).rpartition("/")[0]) + 1
+    return {name[folder:]: str(index.digest_of(name)) for name in names}
 
 
 def summary(digests: dict[str, str]) -> str:

@@ -261,8 +261,10 @@ class _Run:
         return wanted
 
     def _start_workers(self) -> None:
-        """Starts what the open steps will need, so that imports overlap with work."""
-        wanted = [self._environment(s.step) for s in self.states.values() if not s.done]
+        """Starts what steps to come will need, so that imports overlap with work."""
+        # Not for those that run: a fresh one would get a second process, which nobody uses.
+        coming = [s for s in self.states.values() if s.status in ("waiting", "queued")]
+        wanted = [self._environment(state.step) for state in coming]
         plan = merge_environments(wanted)
         for environment in plan:
             there = any(covers(worker.environment, environment) for worker in self.pool.workers)

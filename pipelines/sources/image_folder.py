@@ -76,7 +76,8 @@ class Source(source.Source):
 
     def files(self) -> list[Path]:
         """The files that can be read; see `fingerprint` for the others."""
-        return sorted(self.path / name for name, fault in self._walk() if fault is None)
+        # Sorted as strings: paths compare part by part, which takes longer than the walk.
+        return [self.path / name for name in sorted(n for n, fault in self._walk() if fault is None)]
 
     def fingerprint(self) -> dict:
         """What `files` does not show: names of folders, and bad records that are no file's content.
