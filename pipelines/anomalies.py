@@ -2,19 +2,20 @@
 
 Errors: a feature is missing or new, has another type, is absent too often, has another number of
 values, a class that the schema does not know, a number outside its range, NaN or infinity where
-they are not allowed, images that cannot be decoded. Warning: a label's classes are spread
-differently over a split than over the first one (usually training), by the L-infinity distance and
-beyond what chance explains.
+they are not allowed, images that cannot be decoded, a label with one class only. Warnings: a
+label's classes are spread differently over a split than over the first one (usually training), by
+the L-infinity distance and beyond what chance explains; classes without an example.
 """
 
 import math
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
 from google.protobuf import text_format
 from tensorflow_metadata.proto.v0 import anomalies_pb2, schema_pb2, statistics_pb2
 
-from penstock.pipelines.statistics_files import NUM_UNDECODABLE, by_name, common_stats
+from penstock.pipelines.statistics_files import NUM_CLASSES, NUM_UNDECODABLE, by_name, common_stats
 
 FILE = "anomalies.pbtxt"
 Kind = anomalies_pb2.AnomalyInfo
@@ -50,6 +51,7 @@ def validate(
         findings += _of_dataset(dataset, schema)
     for dataset in datasets[1:]:
         findings += _skew(datasets[0], dataset, schema)
+    findings += _nothing_to_learn(datasets, schema)
     return _to_proto(findings, schema)
 
 
@@ -118,6 +120,41 @@ def _classes(statistics, feature, schema):
         more = f" and {len(new) - SHOWN} more" if len(new) > SHOWN else ""
         sentence = f"Values that the schema does not know: {shown}{more}"
         yield Kind.ENUM_TYPE_UNEXPECTED_STRING_VALUES, "Unexpected values", sentence
+
+
+def _nothing_to_learn(datasets, schema):
+    """A label with one class (an accuracy of 1.0 would mean nothing), and classes without examples.
+
+    The schema's classes are those of the training split.
+    """
+    domains = {domain.name: domain.value for domain in schema.string_domain}
+    for feature in schema.feature:
+        found = [by_name(d)[feature.name] for d in datasets if feature.name in by_name(d)]
+        known = domains.get(feature.domain)
+        if known is None or not any(s.name == NUM_CLASSES for f in found for s in f.custom_stats):
+            continue
+        if len(known) == 1:
+            sentence = (
+                f"All examples of the training split are of one class, {known[0]!r}, so that there "
+                "is nothing to tell it from; expected at least two classes."
+            )
+            yield Finding(feature.name, Kind.FEATURE_TYPE_LOW_UNIQUE, "One class", sentence)
+        counts = Counter()
+        for statistics in found:
+            for bucket in statistics.string_stats.rank_histogram.buckets:
+                counts[bucket.label] += bucket.sample_count
+        missing = sorted(name for name, count in counts.items() if not count and name not in known)
+        if missing:
+            shown = ", ".join(map(repr, missing[:SHOWN]))
+            more = f" and {len(missing) - SHOWN} more" if len(missing) > SHOWN else ""
+            sentence = f"Classes without an example, which cannot be learned: {shown}{more}."
+            yield Finding(
+                feature.name,
+                Kind.FEATURE_TYPE_NOT_PRESENT,
+                "Unused class",
+                sentence,
+                is_error=False,
+            )
 
 
 def _range(statistics, feature):

@@ -7,7 +7,15 @@ TFDS reads what is written here. The protos are TFDS's copies of TensorFlow's (s
 import numpy as np
 from tensorflow_datasets.proto import tf_example_pb2, tf_feature_pb2
 
-from penstock.pipelines.features import Audio, Features, Image, Label, Number, Text
+from penstock.pipelines.features import (
+    Audio,
+    Features,
+    Image,
+    Label,
+    Number,
+    Text,
+    unfit_class_names,
+)
 
 KEY = "key"
 """The record's key travels beside the features under this name."""
@@ -25,6 +33,12 @@ def check_features(features: Features) -> None:
             raise ValueError(
                 f"A feature's name must not be empty, contain `/` or be {KEY!r}, which is taken by "
                 f"the record's key. Received: {name!r}. Rename it in the source."
+            )
+        unfit = unfit_class_names(getattr(features[name], "names", ()))
+        if unfit:
+            raise ValueError(
+                f"A class name of the label `{name}` must be one line that neither begins nor ends "
+                f"with white space. Received: {', '.join(map(repr, unfit))}. Rename the class."
             )
 
 

@@ -4,7 +4,8 @@ read -> (expand) -> check each record -> split by the hash of its group or key -
 disk -> shards. What `expand` makes of one record stays in one split. Within a shard records are in
 the order of a hash of their key, so classes are mixed and the order does not depend on the order of
 reading. Records go through Beam one by one only within one fused stage; what is shuffled between
-stages are the names of the runs. Bad records come out as a list (for the quarantine).
+stages are the names of the runs. Bad records come out as a list (for the quarantine), and with it
+what is there twice (`duplicates.py`).
 """
 
 import importlib
@@ -17,7 +18,7 @@ from pathlib import Path
 import apache_beam as beam
 from apache_beam.transforms.window import GlobalWindows
 
-from penstock.pipelines import examples, progress
+from penstock.pipelines import duplicates, examples, progress
 from penstock.pipelines.beam_runner import new_pipeline
 from penstock.pipelines.example_codec import check_features, fault_of, serialise, tfds_features
 from penstock.pipelines.features import Features
@@ -31,10 +32,14 @@ SHARD_BYTES = 150 * 2**20
 
 @dataclass(frozen=True)
 class Generated:
-    """What came out: examples of each split, and the records that could not be used."""
+    """What came out: examples of each split, and the records that could not be used.
+
+    `duplicates` is what `duplicates.merge` says.
+    """
 
     splits: dict[str, int]
     bad: list[BadRecord]
+    duplicates: dict
 
 
 def generate(
@@ -62,7 +67,7 @@ def generate(
         report: called about once a second with the number of records so far.
 
     Returns:
-        Counts and bad records.
+        Counts, bad records and duplicates.
 
     Raises:
         ValueError: the description of the features or a split's name cannot be stored.
@@ -76,22 +81,33 @@ def generate(
         records = source.read(pipeline)
         if expand:
             records |= "Expand" >> beam.ParDo(Expand(expand, expand_config or {}))
-        (
+        all_runs = (
             records
             | "CheckAndSort" >> beam.ParDo(WriteRuns(features, splitter, str(runs)))
             | "AllRuns" >> beam.combiners.ToList()
+        )
+        (
+            all_runs
             | "PlanShards" >> beam.FlatMap(plan_shards, shards=shards)
             | "WriteShards" >> beam.Map(write_shard, str(runs), str(directory))
             | "AllShards" >> beam.combiners.ToList()
-            | "SaveResult" >> beam.Map(save_result, str(runs))
+            | "SaveResult" >> beam.Map(save_result, str(runs / "result.json"))
+        )
+        (
+            all_runs
+            | "PlanDuplicates" >> beam.FlatMap(duplicates.plan)
+            | "FindDuplicates" >> beam.Map(duplicates.find, str(runs))
+            | "AllDuplicates" >> beam.combiners.ToList()
+            | "SaveDuplicates" >> beam.Map(save_result, str(runs / "duplicates.json"))
         )
     written = json.loads((runs / "result.json").read_text())
+    repeated = duplicates.merge(json.loads((runs / "duplicates.json").read_text()))
     bad = [BadRecord(**record) for shard in written for record in shard["bad"]]
     for path in runs.glob("*.bad"):
         bad += [BadRecord(**json.loads(line)) for line in path.read_text().splitlines()]
     splits = _finish(directory, features, splitter, written)
     shutil.rmtree(runs)
-    return Generated(splits, bad)
+    return Generated(splits, bad, repeated)
 
 
 class Expand(beam.DoFn):
@@ -154,7 +170,8 @@ class WriteRuns(beam.DoFn):
         # A source's own split becomes part of file names here; `split_of` checks it.
         split = self._splitter.split_of(split_hash, record.split)
         data = serialise(record.key, record.values, self._features)
-        self._writer.add(split, order_hash, record, data)
+        content = duplicates.content_hash(record.values, self._features)
+        self._writer.add(split, order_hash, record, data, content)
 
     def finish_bundle(self):
         self._writer.flush()
@@ -201,9 +218,9 @@ def write_shard(task: dict, runs: str, directory: str) -> dict:
     return {**task, "runs": None, "examples": examples_written, "bytes": size, "bad": bad}
 
 
-def save_result(written: list[dict], runs: str) -> None:
-    """Leaves the facts about the shards where `generate` finds them."""
-    (Path(runs) / "result.json").write_text(json.dumps(written))
+def save_result(found: list[dict], path: str) -> None:
+    """Leaves facts (about the shards, about duplicates) where `generate` finds them."""
+    Path(path).write_text(json.dumps(found))
 
 
 def _finish(directory, features, splitter, written):

@@ -49,6 +49,11 @@ class Label(Config):
     names: tuple[str, ...]
 
 
+def unfit_class_names(names: tuple[str, ...]) -> list[str]:
+    """Those that TFDS would read back as others: it keeps a label's names one a line, stripped."""
+    return [name for name in names if name != name.strip() or len(name.splitlines()) != 1]
+
+
 class Number(Config):
     """One number, or a fixed-shape array of them."""
 

@@ -9,6 +9,7 @@ Of an animation the first frame is taken.
 
 import io
 import warnings
+from functools import lru_cache
 
 import numpy as np
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
@@ -16,6 +17,13 @@ from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 KEPT_MODES = {"PNG": ("L", "LA", "RGB", "RGBA"), "JPEG": ("L", "RGB")}
 
 _PNG_END = b"IEND\xaeB`\x82"
+
+
+@lru_cache
+def _formats() -> tuple[str, ...]:
+    """All that Pillow reads but EPS, for which it starts Ghostscript: a program run on the data."""
+    Image.init()
+    return tuple(name for name in Image.ID if name != "EPS")
 
 
 class ImageFault(ValueError):
@@ -41,7 +49,7 @@ def open_image(data: bytes) -> Image.Image:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", Image.DecompressionBombWarning)
-            image = Image.open(io.BytesIO(data))
+            image = Image.open(io.BytesIO(data), formats=_formats())
             image.load()
     except UnidentifiedImageError:
         raise ImageFault("It is no image of a known format.") from None
@@ -50,9 +58,13 @@ def open_image(data: bytes) -> Image.Image:
         raise ImageFault(f"The image has more than {limit} pixels.") from None
     except Exception as error:
         # Pillow's decoders raise many types (OSError, SyntaxError, struct.error, ...).
-        text = " ".join(str(error).split())
-        raise ImageFault(f"The image is damaged: {text or type(error).__name__}.") from None
+        raise _damaged(error) from None
     return image
+
+
+def _damaged(error: Exception) -> ImageFault:
+    text = " ".join(str(error).split()).rstrip(".")
+    return ImageFault(f"The image is damaged: {text or type(error).__name__}.")
 
 
 def normalise(data: bytes) -> bytes:
@@ -62,6 +74,15 @@ def normalise(data: bytes) -> bytes:
         ImageFault: see `open_image`.
     """
     image = open_image(data)
+    try:
+        return _normalised(image, data)
+    except ImageFault:
+        raise
+    except Exception as error:  # a damaged EXIF block, a colour space that cannot be converted
+        raise _damaged(error) from None
+
+
+def _normalised(image, data):
     rotated = image.getexif().get(ExifTags.Base.Orientation, 1) != 1
     if not rotated and not _needs_conversion(image, data):
         return data if image.format == "JPEG" else _verified(data)
@@ -69,6 +90,8 @@ def normalise(data: bytes) -> bytes:
     if image.mode.startswith(("I", "F")):
         pixels = _to_8_bit(image)
     else:
+        if image.mode == "P":
+            image = image.convert("RGBA")  # straight to RGB, Pillow warns of lost transparency
         grey = image.mode in ("1", "L", "LA")
         pixels = np.asarray(image.convert("L" if grey else "RGB"))
     return encode_png(pixels)
@@ -79,10 +102,9 @@ def _verified(data):
     try:
         if _PNG_END not in data:
             raise ValueError("it is cut off")
-        Image.open(io.BytesIO(data)).verify()
+        Image.open(io.BytesIO(data), formats=("PNG",)).verify()
     except Exception as error:
-        text = " ".join(str(error).split())
-        raise ImageFault(f"The image is damaged: {text or type(error).__name__}.") from None
+        raise _damaged(error) from None
     return data
 
 

@@ -40,5 +40,5 @@ def too_many(bad: list[BadRecord], good: int, max_bad_fraction: float) -> str | 
         f"{len(bad)} of {total} records ({len(bad) / total:.1%}) cannot be used; at most "
         f"{max_bad_fraction:.1%} may be bad (`data.max_bad_fraction`). Most frequent reason "
         f"({times} times): {reason} First in `{example.file}`, index {example.index}; all are in "
-        "the quarantine's `bad_records.jsonl`."
+        "`bad_records.jsonl` in the quarantine's folder, which `penstock show` lists."
     )

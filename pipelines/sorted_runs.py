@@ -1,9 +1,9 @@
 """Sorting more records than memory holds: runs on disk, each sorted, merged range by range.
 
 ExampleGen writes what it has read as *runs* of some 64 MB, each sorted by (split, hash of the key),
-with an index of the hashes. A shard is a range of hashes: it takes its slice out of every run, so
-that only one shard's records are in memory at a time, and nothing goes through Beam's own shuffle,
-which the in-process runner keeps in memory.
+with an index of the hashes, and another one by content for `duplicates.py`. A shard is a range of
+hashes: it takes its slice out of every run, so that only one shard's records are in memory at a
+time, and nothing goes through Beam's own shuffle, which the in-process runner keeps in memory.
 """
 
 import json
@@ -50,10 +50,14 @@ class RunWriter:
         """A file name that no other try uses."""
         return uuid.uuid4().hex
 
-    def add(self, split: str, order_hash: int, record: Record, data: bytes) -> None:
-        """Adds one record; writes a run when enough have come together."""
+    def add(self, split: str, order_hash: int, record: Record, data: bytes, content: int) -> None:
+        """Adds one record; writes a run when enough have come together.
+
+        Args:
+            content: the hash of its content (`duplicates.py`).
+        """
         header = json.dumps([record.key, record.file, record.index]).encode()
-        self._entries.append((split, order_hash, header, data))
+        self._entries.append((split, order_hash, header, data, content))
         self._bytes += len(header) + len(data)
         if self._bytes >= RUN_BYTES:
             self.flush()
@@ -66,15 +70,19 @@ class RunWriter:
         self._entries.sort(key=lambda entry: entry[:2])
         splits, index, offset = {}, {}, 0
         with open(self._directory / f"{name}.run", "wb") as file:
-            for split, order_hash, header, data in self._entries:
+            for split, order_hash, header, data, content in self._entries:
                 totals = splits.setdefault(split, {"examples": 0, "bytes": 0})
                 totals["examples"] += 1
                 totals["bytes"] += len(data)
-                index.setdefault(split, []).append((order_hash, offset))
+                index.setdefault(split, []).append((order_hash, offset, content))
                 file.write(_LENGTH.pack(len(header)) + _LENGTH.pack(len(data)) + header + data)
                 offset += 2 * _LENGTH.size + len(header) + len(data)
-        for split, pairs in index.items():
-            np.save(self._directory / f"{name}.{split}.npy", np.array(pairs, np.uint64))
+        for split, rows in index.items():
+            order_hashes, offsets, contents = columns = np.array(rows, np.uint64).T
+            by_content = np.lexsort((order_hashes, contents))
+            sorted_contents = np.stack([contents, order_hashes, offsets])[:, by_content]
+            np.save(self._directory / f"{name}.{split}.npy", columns[:2].T)
+            np.save(self._directory / f"{name}.{split}.contents.npy", sorted_contents)
         self.runs.append({"name": name, "splits": splits})
         self._entries, self._bytes = [], 0
 
@@ -93,3 +101,24 @@ def read_range(directory, name: str, split: str, low: int, high: int) -> Iterato
             header_bytes, data_bytes = struct.unpack("<II", file.read(2 * _LENGTH.size))
             key, path, index = json.loads(file.read(header_bytes))
             yield Entry(order_hash, key, path, index, file.read(data_bytes))
+
+
+def contents_in_range(directory, name: str, split: str, low: int, high: int) -> np.ndarray:
+    """Of the examples of a run and split whose content's hash lies in [low, high), sorted by it.
+
+    Returns:
+        uint64 [3, examples]: hash of the content, hash of the key, offset in the run.
+    """
+    columns = np.load(Path(directory) / f"{name}.{split}.contents.npy", mmap_mode="r")
+    first = np.searchsorted(columns[0], np.uint64(low), "left")
+    last = np.searchsorted(columns[0], np.uint64(high - 1), "right")
+    return np.array(columns[:, first:last])
+
+
+def read_origin(directory, name: str, offset: int) -> dict:
+    """{key, file} of the record at an offset of a run."""
+    with open(Path(directory) / f"{name}.run", "rb") as file:
+        file.seek(offset)
+        header_bytes, _ = struct.unpack("<II", file.read(2 * _LENGTH.size))
+        key, path, _ = json.loads(file.read(header_bytes))
+    return {"key": key, "file": path}

@@ -57,7 +57,10 @@ class Examples(Artifact):
 
 
 class Quarantine(Artifact):
-    """`bad_records.jsonl`: file, index and reason of each record that could not be used."""
+    """`bad_records.jsonl`: file, index and reason of each record that could not be used.
+
+    `duplicates.json`: examples with the same content.
+    """
 
 
 class Statistics(Artifact):

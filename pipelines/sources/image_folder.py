@@ -14,11 +14,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
-from penstock.pipelines.features import Features, Image, Label
+from penstock.pipelines.features import Features, Image, Label, unfit_class_names
 from penstock.pipelines.sources import source
 from penstock.pipelines.sources.source import BadRecord, Record
 
 FILES_AT_ONCE = 256
+MAX_FILE_BYTES = 512 * 2**20
+"""A larger file is no picture of at most Pillow's 89 million pixels, and would only fill memory."""
 
 _KINDS = {
     stat.S_IFIFO: "a named pipe",
@@ -54,7 +56,8 @@ class Source(source.Source):
             found = "a file" if self.path.is_file() else "nothing there"
             return [
                 f"`data.source.path` must be a folder. Expected: `{layout}` under it. "
-                f"Received: {str(self.path)!r} ({found}). Correct the path or create the folder."
+                f"Received: {str(self.path)!r} ({found}{_relative_to(self.path)}). Correct the path "
+                "or create the folder."
             ]
         if not os.access(self.path, os.R_OK | os.X_OK):
             return [
@@ -67,6 +70,19 @@ class Source(source.Source):
                 f"Received: {str(self.path)!r}. Put the images of each class into a folder of its "
                 "own, or correct `splits_from_folders`."
             ]
+        unfit = unfit_class_names(tuple(self.classes()))
+        if unfit:
+            return [
+                "`data.source.path` has class folders whose names cannot be class names. Expected: "
+                "one line that neither begins nor ends with white space. "
+                f"Received: {', '.join(map(repr, unfit))}. Rename the folders."
+            ]
+        if not any(True for _ in self._walk()):
+            return [
+                f"`data.source.path` has class folders, but no image in them. Expected: `{layout}`, "
+                f"names that end in {', '.join(self.extensions)}. Received: {str(self.path)!r}. "
+                "Put images there, or name their endings in `data.source.extensions`."
+            ]
         return []
 
     def classes(self) -> list[str]:
@@ -77,7 +93,9 @@ class Source(source.Source):
     def files(self) -> list[Path]:
         """The files that can be read; see `fingerprint` for the others."""
         # Sorted as strings: paths compare part by part, which takes longer than the walk.
-        return [self.path / name for name in sorted(n for n, fault in self._walk() if fault is None)]
+        return [
+            self.path / name for name in sorted(n for n, fault in self._walk() if fault is None)
+        ]
 
     def fingerprint(self) -> dict:
         """What `files` does not show: names of folders, and bad records that are no file's content.
@@ -157,6 +175,11 @@ class Source(source.Source):
         return {"ids": ids, "with_split": self.splits_from_folders}
 
 
+def _relative_to(path):
+    """Where a relative path was looked for: the config may have been written for another folder."""
+    return "" if path.is_absolute() else f" in the current folder, {os.getcwd()!r}"
+
+
 def _folders(path):
     """The folders whose names are classes or splits; what is not among them `_walk` explains."""
     real = Path(os.path.realpath(path))
@@ -230,6 +253,11 @@ def read_images(part: tuple[int, list[tuple[str, str | None]]], root: str, label
         split, name = (first, second) if labels["with_split"] else (None, first)
         try:
             with open(path, "rb") as file:
+                size = os.fstat(file.fileno()).st_size
+                if size > MAX_FILE_BYTES:
+                    raise ImageFault(
+                        f"The file has {size} bytes; at most {MAX_FILE_BYTES} are read."
+                    )
                 image = normalise(file.read())
         except ImageFault as fault:
             yield BadRecord(path, index, str(fault), relative)

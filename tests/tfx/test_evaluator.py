@@ -137,7 +137,10 @@ def test_not_blessed_stops_the_run(evaluate):
     assert "log_loss is" in reasons[0]
     assert "above the maximum of 0.0001 (`evaluate.thresholds.log_loss.max`)" in reasons[0]
     assert "accuracy in the slice label=above is" in reasons[1]
-    assert context.gate == f"The model is not blessed: {reasons[0]} (3 more in blessing.json.)"
+    assert context.gate == (
+        f"The model is not blessed: {reasons[0]} (3 more in `blessing.json` in the blessing's "
+        "folder, which `penstock show` lists.)"
+    )
     assert context.outputs["blessing"].properties["blessed"] is False
 
 

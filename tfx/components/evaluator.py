@@ -168,7 +168,8 @@ def _write_blessing(context, found):
     (output.path / "blessing.json").write_text(json.dumps(document, indent=1) + "\n")
     output.properties = {"blessed": not reasons, "reason": " ".join(reasons)}
     if reasons:
-        more = f" ({len(reasons) - 1} more in blessing.json.)" if len(reasons) > 1 else ""
+        where = "in `blessing.json` in the blessing's folder, which `penstock show` lists"
+        more = f" ({len(reasons) - 1} more {where}.)" if len(reasons) > 1 else ""
         context.stop(f"The model is not blessed: {reasons[0]}{more}")
 
 

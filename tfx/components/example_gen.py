@@ -58,7 +58,7 @@ class ExampleGen(Component):
 
     @staticmethod
     def execute(context: ExecutionContext) -> None:
-        from penstock.pipelines import quarantine
+        from penstock.pipelines import duplicates, quarantine
         from penstock.pipelines.example_gen import generate
         from penstock.pipelines.splits import Splitter
 
@@ -76,10 +76,18 @@ class ExampleGen(Component):
         )
         good = sum(generated.splits.values())
         quarantine.write(context.outputs["quarantine"].path, generated.bad, good)
+        duplicates.write(context.outputs["quarantine"].path, generated.duplicates)
         context.outputs["examples"].properties["splits"] = generated.splits
         context.outputs["quarantine"].properties["bad"] = len(generated.bad)
+        repeated = {name: generated.duplicates[name] for name in ("repeats", "leaks")}
+        context.outputs["quarantine"].properties |= repeated
         shown = ", ".join(f"{name} {count:,}" for name, count in generated.splits.items())
-        context.progress(examples=good, bad=len(generated.bad), splits=shown)
+        more = {
+            "duplicates": repeated["repeats"],
+            "warning": duplicates.warning(generated.duplicates),
+        }
+        more = {name: value for name, value in more.items() if value}
+        context.progress(examples=good, bad=len(generated.bad), splits=shown, **more)
         reason = quarantine.too_many(generated.bad, good, parameters.max_bad_fraction)
         if reason:
             context.stop(reason)
