@@ -16,6 +16,9 @@ from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
 KEPT_MODES = {"PNG": ("L", "LA", "RGB", "RGBA"), "JPEG": ("L", "RGB")}
 
+MAX_SIDE = 1_000_000
+"""libpng's limit: TensorFlow refuses a PNG that is wider or higher."""
+
 _PNG_END = b"IEND\xaeB`\x82"
 
 
@@ -41,8 +44,8 @@ def open_image(data: bytes) -> Image.Image:
     """Decodes an image fully.
 
     Raises:
-        ImageFault: empty, not an image, cut off or damaged, or larger than Pillow's limit
-            (`Image.MAX_IMAGE_PIXELS`: a small file can claim a huge picture).
+        ImageFault: empty, not an image, cut off or damaged, larger than Pillow's limit
+            (`Image.MAX_IMAGE_PIXELS`: a small file can claim a huge picture) or than `MAX_SIDE`.
     """
     if not data:
         raise ImageFault("The file is empty.")
@@ -50,7 +53,14 @@ def open_image(data: bytes) -> Image.Image:
         with warnings.catch_warnings():
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             image = Image.open(io.BytesIO(data), formats=_formats())
+            if max(image.size) > MAX_SIDE:
+                raise ImageFault(
+                    f"The image is {image.width} pixels wide and {image.height} high; at most "
+                    f"{MAX_SIDE} are read."
+                )
             image.load()
+    except ImageFault:
+        raise
     except UnidentifiedImageError:
         raise ImageFault("It is no image of a known format.") from None
     except (Image.DecompressionBombWarning, Image.DecompressionBombError):

@@ -75,7 +75,7 @@ class Source(source.Source):
             return [
                 "`data.source.path` has class folders whose names cannot be class names. Expected: "
                 "one line that neither begins nor ends with white space. "
-                f"Received: {', '.join(map(repr, unfit))}. Rename the folders."
+                f"Received: {', '.join(map(repr, unfit))} (in {str(self.path)!r}). Rename them."
             ]
         if not any(True for _ in self._walk()):
             return [

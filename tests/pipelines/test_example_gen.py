@@ -1,6 +1,7 @@
 """ExampleGen's pipeline: what is written, what is quarantined, what stays where it was."""
 
 import json
+import re
 import subprocess
 import sys
 from dataclasses import replace
@@ -326,3 +327,11 @@ sys.exit(f"imported: {{loaded}}" if loaded else 0)
     result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120)
     assert result.returncode == 0, result.stderr[-2000:]
     assert "'train': " in result.stdout
+
+
+@pytest.mark.parametrize("name", ["a\nb", " a", "a ", "", "a\rb"])
+def test_class_names_that_tfds_reads_back_as_others_are_refused(tmp_path, name):
+    listed = ListSource.model_construct(given=[], described={"label": Label(names=("b", name))})
+    message = f"must be one line .*white space. Received: {re.escape(repr(name))}. Rename the class"
+    with pytest.raises(ValueError, match=message):
+        example_gen.generate(listed, SPLITTER, tmp_path, tmp_path / "scratch")

@@ -87,6 +87,56 @@ def test_other_images_become_png(kind):
     assert normalise(normal) is normal
 
 
+TURNED = {
+    # The EXIF standard's table: where the stored picture's first row and column are shown.
+    1: RGB,  # top, left
+    2: RGB[:, ::-1],  # top, right
+    3: RGB[::-1, ::-1],  # bottom, right
+    4: RGB[::-1],  # bottom, left
+    5: RGB.transpose(1, 0, 2),  # left, top
+    6: RGB.transpose(1, 0, 2)[:, ::-1],  # right, top
+    7: RGB.transpose(1, 0, 2)[::-1, ::-1],  # right, bottom
+    8: RGB.transpose(1, 0, 2)[::-1],  # left, bottom
+    9: RGB,  # no such orientation
+}
+
+
+@pytest.mark.parametrize("orientation", TURNED)
+def test_every_exif_orientation_is_shown_upright(orientation):
+    image = Image.fromarray(RGB)
+    exif = image.getexif()
+    exif[0x0112] = orientation
+    normal = normalise(encode(image, "PNG", exif=exif))
+    np.testing.assert_array_equal(tensorflow_pixels(normal), TURNED[orientation])
+    assert normalise(normal) is normal
+
+
+@pytest.mark.filterwarnings("ignore:Truncated File Read", "ignore:Corrupt EXIF data")
+@pytest.mark.parametrize("form", ["PNG", "JPEG", "WEBP", "TIFF", "GIF", "BMP"])
+def test_damage_anywhere_is_a_fault_or_a_picture(form):
+    """Bytes changed at random: whatever Pillow raises (SyntaxError, struct.error), it is a reason."""
+    image = Image.fromarray(RGB)
+    options = {}
+    if form in ("PNG", "JPEG", "WEBP"):
+        options["exif"] = image.getexif()
+        options["exif"][0x0112] = 6
+    data = encode(image, form, **options)
+    generator = np.random.default_rng(1)
+    outcomes = {"fault": 0, "picture": 0}
+    for _ in range(150):
+        damaged = bytearray(data)
+        for place in generator.integers(0, len(data), 3):
+            damaged[place] = generator.integers(256)
+        try:
+            normal = normalise(bytes(damaged))
+        except ImageFault:
+            outcomes["fault"] += 1
+        else:
+            assert tensorflow_pixels(normal).ndim == 3
+            outcomes["picture"] += 1
+    assert outcomes["fault"]
+
+
 def _bomb():
     """A PNG of some 100 bytes that claims 20,000 x 20,000 pixels."""
 
@@ -107,8 +157,12 @@ def _bomb():
         (KEPT["rgb-png"][:60], "The image is damaged: "),
         (encode(Image.fromarray(RGB), "JPEG")[:-40], "The image is damaged: "),
         (_bomb(), "The image has more than 89478485 pixels."),
+        (
+            encode(Image.new("1", (2, 1_000_001)), "PNG"),
+            "The image is 2 pixels wide and 1000001 high; at most 1000000 are read",
+        ),
     ],
-    ids=["empty", "text", "cut-png", "cut-jpeg", "bomb"],
+    ids=["empty", "text", "cut-png", "cut-jpeg", "bomb", "high"],
 )
 def test_what_is_no_image_says_why(data, reason):
     with pytest.raises(ImageFault) as raised:

@@ -17,6 +17,10 @@ def write_image(path, value=100, mode="L"):
     Image.new(mode, (4, 3), value).save(path)
 
 
+def rename(path):
+    (path / "cat" / "0.xyz.png").rename(path / "cat" / "0.xyz")
+
+
 @pytest.fixture
 def folder(tmp_path):
     root = tmp_path / "images"
@@ -226,8 +230,17 @@ def test_a_bad_split_folder_is_named(tmp_path, generate):
         (lambda path: None, r"must be a folder. Expected: `<class>/<image>`.*\(nothing there\)"),
         (lambda path: path.write_text(""), r"Received: '.*missing' \(a file\). Correct the path"),
         (lambda path: path.mkdir(), "has no class folders.*Put the images of each class"),
+        (
+            lambda path: write_image(path / "cat" / "0.xyz.png", 0) or rename(path),
+            r"has class folders, but no image in them. Expected: `<class>/<image>`, names that end "
+            r"in .png, .*name their endings in `data.source.extensions`",
+        ),
+        (
+            lambda path: [write_image(path / name / "0.png") for name in ("a\nb", "cat ", "dog")],
+            r"names cannot be class names. .* Received: 'a\\nb', 'cat ' \(in .*\). Rename them.",
+        ),
     ],
-    ids=["missing", "file", "empty"],
+    ids=["missing", "file", "empty", "no-images", "class-names"],
 )
 def test_a_wrong_path_is_explained(tmp_path, make, message):
     make(tmp_path / "missing")
@@ -236,3 +249,23 @@ def test_a_wrong_path_is_explained(tmp_path, make, message):
     with pytest.raises(FileNotFoundError, match=message):
         source.read(None)
     assert str(tmp_path / "missing") in fault
+
+
+def test_a_relative_path_is_shown_with_the_folder_it_was_looked_for_in(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (fault,) = locate.load({"type": "image_folder", "path": "photos"}).check()
+    assert f"Received: 'photos' (nothing there in the current folder, {str(tmp_path)!r})." in fault
+
+
+def test_classes_of_digits_and_of_another_case_are_classes_of_their_own(tmp_path, generate):
+    names = ("1", "01", "10", "2", "Cat", "cat", "nan", "true")
+    for index, name in enumerate(names):
+        write_image(tmp_path / "images" / name / "0.png", index)
+    section = {"type": "image_folder", "path": str(tmp_path / "images"), "channels": 1}
+    directory, generated = generate(tmp_path, section)
+    known = examples.features(directory)["label"].names
+    assert known == ("01", "1", "10", "2", "Cat", "cat", "nan", "true")
+    found = {k: v for s in generated.splits for k, v in examples.records(directory, s)}
+    assert {key: known[values["label"]] for key, values in found.items()} == {
+        f"{name}/0.png": name for name in names
+    }
