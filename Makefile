@@ -7,6 +7,8 @@ BIN := $(VENV)/bin
 
 quickstart: install
 	@$(BIN)/penstock run configs/vision/digits.yaml
+	@$(BIN)/penstock report
+	@echo "Open this file in a browser: it shows all of the run and needs no network."
 
 test: $(VENV)/tested
 	$(BIN)/ruff format --check .

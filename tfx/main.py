@@ -87,6 +87,18 @@ def show(run, store, database, as_json) -> int:
 
 
 @cli.command()
+@click.argument("run", required=False)
+@STORE
+@DATABASE
+@click.option("--output", metavar="FILE", help="Where to write it, if not beside the run's logs.")
+def report(run, store, database, output) -> int:
+    """Write one HTML page about RUN (or the newest)."""
+    from penstock.tfx.report.write import write_report
+
+    return write_report(run, store, database, output)
+
+
+@cli.command()
 @click.argument("run")
 @click.argument("step")
 @STORE

@@ -86,10 +86,13 @@ def _run(
 
 
 def _how_to_resume(run: str, store: Store) -> str:
+    return f"Go on with: {program()} resume {run}{_store_option(store)}"
+
+
+def _store_option(store: Store) -> str:
+    """What a command must be told to find a store that is not where it looks by itself."""
     default = store.directory == Path(".penstock").absolute()
-    return f"Go on with: {program()} resume {run}" + (
-        "" if default else f" --store {store.directory}"
-    )
+    return "" if default else f" --store {store.directory}"
 
 
 def program() -> str:
@@ -141,4 +144,4 @@ def _print_summary(result: RunResult, store: Store, limited: list[str]) -> None:
     if facts["pushed"]:
         print(f"served model: {facts['pushed']['path']}")
     print(f"run: {result.run} ({result.seconds:.1f} s)")
-    print(f"next: {program()} show {result.run}")
+    print(f"next: {program()} report {result.run}{_store_option(store)}")

@@ -30,7 +30,7 @@ def test_the_run_ends_with_accuracy_served_directory_and_next_command(digits):
     assert float(accuracy.split()[1]) >= 0.97
     assert "on the test split" in accuracy
     assert f"served model: {digits.folder}/serving/digits/1" in lines
-    assert lines[-1].startswith("next: penstock show digits-")
+    assert lines[-1].startswith("next: penstock report digits-")
 
 
 def test_the_run_is_quiet_and_its_logs_are_full(digits):

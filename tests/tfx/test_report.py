@@ -1,0 +1,207 @@
+"""The report's page of made runs: whole, safe, self-contained, whatever is missing."""
+
+import re
+import shutil
+import subprocess
+import sys
+from html.parser import HTMLParser
+
+import pytest
+
+from penstock.tfx.report.write import write_report
+from penstock.tfx.store import Store
+
+SECTIONS = ["steps", "data", "training", "evaluation", "serving", "environment"]
+
+
+class Page(HTMLParser):
+    """What a test asks of a page: its tags with attributes, and its text."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.tags, self.words, self.source = [], [], text
+        self.feed(text)
+
+    def handle_starttag(self, tag, attributes):
+        self.tags.append((tag, dict(attributes)))
+
+    def handle_data(self, data):
+        self.words.append(data)
+
+    def all(self, tag):
+        return [attributes for name, attributes in self.tags if name == tag]
+
+    @property
+    def text(self):
+        return " ".join(" ".join(self.words).split())
+
+
+class Reported:
+    """A store, its runs made, and their pages."""
+
+    def __init__(self, made_runs, repository, root):
+        self.store, self.root = Store(root / "store"), root
+        self._made, self._config = made_runs, repository / "configs" / "vision" / "digits.yaml"
+
+    def make(self, **how):
+        """Makes a run (see `made_runs.make_run`) and reads its page."""
+        return self.page(self._made.make_run(self.store, self._config, **how))
+
+    def page(self, run=None):
+        path = self.root / "page.html"
+        assert write_report(run, str(self.store.directory), None, str(path)) == 0
+        return Page(path.read_text(encoding="utf-8"))
+
+
+@pytest.fixture
+def reported(made_runs, repository, tmp_path):
+    return Reported(made_runs, repository, tmp_path)
+
+
+@pytest.fixture(scope="module")
+def whole(made_runs, repository, tmp_path_factory):
+    """A complete run; tests must leave it as it is."""
+    found = Reported(made_runs, repository, tmp_path_factory.mktemp("whole"))
+    found.complete = found.make()
+    return found
+
+
+@pytest.fixture
+def page(whole):
+    return whole.complete
+
+
+def test_a_complete_run_has_every_section_and_says_what_came_out(page):
+    assert [attributes["id"] for attributes in page.all("section")] == SECTIONS
+    (heading,) = re.findall(r"<h1>(.*?)</h1>", page.source, re.DOTALL)
+    said = " ".join(re.sub("<[^>]+>", "", heading).split())
+    assert "the pipeline made ran vision.classification on 36 examples from sklearn digits" in said
+    assert said.endswith("its model was blessed and pushed as version 3.")
+    assert "missing" not in {attributes.get("class") for attributes in page.all("p")}
+    assert "13 of 49 records (26.5 %) could not be used" in page.text  # 13 / 49 = 0.2653
+    assert "`weight`" not in page.text
+    assert "Expected at most 1, found 4.25" in page.text  # (18 - 1) / 4 in train
+    assert "3 of 12 answers are wrong" in page.text
+    assert "where it is no longer" in page.text  # the pushed folder was never made
+
+
+def test_every_picture_has_a_caption_and_a_description(page):
+    assert len(page.all("figure")) == len(page.all("figcaption")) > 8
+    pictures = [attributes for attributes in page.all("svg") if attributes["role"] == "img"]
+    assert len(pictures) == len(page.all("svg")) > 8
+    assert all(len(attributes["aria-label"]) > 10 for attributes in pictures)
+    # 3 of each of six classes (there are 18), and the 12 rows of the evaluation.
+    assert len(page.all("img")) == 18 + 12
+    assert all(attributes["alt"] for attributes in page.all("img"))
+
+
+def test_ids_are_unique_and_every_reference_within_the_page_leads_somewhere(page):
+    ids = [attributes["id"] for _, attributes in page.tags if "id" in attributes]
+    assert len(ids) == len(set(ids))
+    wanted = re.findall(r'url\(#([^)]+)\)|href="#([^"]+)"', page.source)
+    assert len(wanted) > 20
+    assert {a or b for a, b in wanted} <= set(ids)
+
+
+def test_nothing_is_fetched_from_anywhere(page):
+    addresses = [
+        attributes[name]
+        for _, attributes in page.tags
+        for name in ("src", "href", "xlink:href", "srcset", "action", "data")
+        if name in attributes
+    ]
+    assert len(addresses) > 30
+    assert all(address.startswith(("data:", "#")) for address in addresses)
+    assert "@import" not in page.source
+    assert "url(" not in re.sub(r"url\(#[^)]+\)", "", page.source)
+    policy = page.all("meta")[3]
+    assert policy["content"] == "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
+
+
+def test_names_that_are_markup_are_shown_and_not_obeyed(page):
+    """Class names, texts, file names, summaries: `<script>`, `</svg><img onerror>`, `$\\frac`."""
+    assert page.all("script") == []
+    assert not any("onerror" in attributes for _, attributes in page.tags)
+    assert "<b>" not in page.source
+    assert "<script>alert(1)</script>" in page.text
+    assert "$\\frac{1}{x$" in page.text
+    assert "photos/<i>.png" in page.text
+    assert "\x07" not in page.source
+    assert "<code>no</code>" in page.source
+
+
+@pytest.mark.parametrize(
+    ("last", "ending"),
+    [
+        ("ExampleGen", "STOPPED"),
+        ("Transform", "INTERRUPTED"),
+        ("Trainer", "FAILED"),
+        ("Evaluator", "STOPPED"),
+    ],
+)
+def test_a_run_that_ended_early_says_where_and_what_is_missing(reported, last, ending):
+    page = reported.make(last=last, ending=ending, reason="It is `bad` <i>enough</i>.")
+    sentence = {
+        "STOPPED": f"{last} stopped it , so that nothing was pushed.",
+        "FAILED": f"{last} failed , so that nothing was pushed.",
+        "INTERRUPTED": "it was interrupted",
+    }[ending]
+    assert sentence in page.text
+    assert [attributes["id"] for attributes in page.all("section")] == SECTIONS
+    assert "Nothing was pushed." in page.text
+    assert ("There is no trained model" in page.text) is (last != "Evaluator")
+    if ending != "INTERRUPTED":
+        assert "It is <code>bad</code> &lt;i&gt;enough&lt;/i&gt;." in page.source
+    boxes = [a["class"] for a in page.all("g") if a.get("class", "").startswith("box ")]
+    assert len(boxes) == 9  # those that were not reached too
+    assert f"box {ending.lower()}" in boxes
+    assert "box not-run" in boxes
+
+
+def test_artifacts_that_are_gone_are_said_to_be_and_the_rest_is_shown(reported):
+    reported.make()
+    shutil.rmtree(reported.store.directory / "artifacts")
+    page = reported.page()
+    assert len([a for a in page.all("p") if a.get("class") == "missing"]) >= 6
+    assert "There are no examples to show" in page.text
+    assert len([a for a in page.all("g") if a.get("class") == "box executed"]) == 9
+
+
+def test_a_store_that_was_moved_is_reported_from_where_it_is(whole, tmp_path, capsys):
+    moved = tmp_path / "elsewhere"
+    shutil.copytree(whole.store.directory, moved)
+    assert write_report("made", str(moved), None, None) == 0
+    path = next(moved.glob("runs/made-*/report.html"))
+    assert capsys.readouterr().out == f"report: {path}\n"
+    assert len(Page(path.read_text(encoding="utf-8")).all("img")) == 18 + 12
+
+
+def test_steps_from_the_cache_are_shown_with_the_run_that_made_them(whole, made_runs):
+    metadata = whole.store.metadata
+    metadata.begin_run("another", "made", {})
+    for step, _, record in metadata.steps_of(made_runs.RUN):
+        metadata.reuse_execution("another", step, record.id)
+    metadata.end_run("another", "COMPLETE", {"reason": None, "stopped_at": None})
+    page = whole.page("another")
+    assert len([a for a in page.all("g") if a.get("class") == "box cached"]) == 9
+    assert f"cached from the run {made_runs.RUN}" in page.text
+    assert "9 from the cache" in page.text
+
+
+def test_an_output_that_is_a_folder_is_refused(whole, tmp_path):
+    with pytest.raises(ValueError, match=r"`--output` must be a file, not a folder\. Received: "):
+        write_report(None, str(whole.store.directory), None, str(tmp_path))
+
+
+def test_the_command_imports_neither_tensorflow_nor_keras_nor_beam(whole):
+    heavy = {"tensorflow", "keras", "apache_beam", "sklearn", "pyarrow"}
+    code = (
+        "import sys\nfrom penstock.tfx.main import main\n"
+        f"sys.argv = ['penstock', 'report', '--store', {str(whole.store.directory)!r}]\n"
+        "try:\n    main()\nexcept SystemExit as end:\n"
+        "    loaded = {m.split('.')[0] for m in sys.modules}\n"
+        f"    print(sorted({heavy!r} & loaded), end.code)"
+    )
+    done = subprocess.run([sys.executable, "-P", "-c", code], capture_output=True, text=True)
+    assert done.stderr == ""
+    assert done.stdout.splitlines()[-1] == "[] 0"

@@ -1,0 +1,142 @@
+"""Which examples are shown as the worst, and how large sets are cut down."""
+
+import json
+
+import pytest
+
+from penstock.tfx.report import evaluation, mistakes, samples
+from penstock.tfx.report.collect import Run
+
+
+def _run(tmp_path, rows, metrics=None):
+    (tmp_path / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    if metrics:
+        (tmp_path / "metrics.json").write_text(json.dumps(metrics))
+    artifacts = {"Evaluation": tmp_path}
+    return Run("r", "p", "COMPLETE", None, None, 0.0, 1.0, {}, "", {}, artifacts)
+
+
+def _keys(found):
+    return [row["key"] for row in found["rows"]]
+
+
+def test_the_highest_loss_is_first_and_what_is_not_finite_before_it(tmp_path):
+    losses = {"a": 0.1, "b": 2.0, "c": None, "d": 0.5}
+    rows = [{"key": k, "log_loss": v, "correct": v == 0.1} for k, v in losses.items()]
+    found = mistakes.section(_run(tmp_path, rows), "test")
+    assert _keys(found) == ["c", "b", "d", "a"]
+    assert (found["order"], found["wrong"]) == ("highest log_loss first", 3)
+    assert found["rows"][3]["is_wrong"] is False
+
+
+def test_without_a_loss_the_lowest_probability_of_the_label_is_first(tmp_path):
+    rows = [{"key": k, "probability_of_label": p} for k, p in (("a", 0.9), ("b", 0.2), ("c", 0.6))]
+    found = mistakes.section(_run(tmp_path, rows), "test")
+    assert _keys(found) == ["b", "c", "a"]
+    assert found["wrong"] is None
+
+
+def test_with_neither_the_wrong_ones_come_in_their_order(tmp_path):
+    rows = [
+        {"key": str(i), "text": f"<{i}>", "expected": "x", "correct": i % 3 != 0} for i in range(99)
+    ]
+    found = mistakes.section(_run(tmp_path, rows), "test")
+    assert _keys(found) == [str(i) for i in range(0, 36, 3)]  # twelve
+    assert found["wrong"] == 33
+    assert found["rows"][0]["facts"] == [("text", "<0>"), ("expected", "x")]
+
+
+def test_label_and_prediction_say_what_is_wrong_where_no_column_does(tmp_path):
+    rows = [
+        {"key": "a", "label": "x", "predicted": "y"},
+        {"key": "b", "label": "x", "predicted": "x"},
+    ]
+    assert _keys(mistakes.section(_run(tmp_path, rows), "test")) == ["a"]
+
+
+@pytest.mark.parametrize(
+    "rows", [[], [{"key": "a", "value": 1.0}], [{"key": "a", "correct": True}]]
+)
+def test_nothing_to_show(tmp_path, rows):
+    assert mistakes.section(_run(tmp_path, rows), "test") is None
+
+
+def test_a_file_that_is_cut_off_is_read_as_far_as_it_goes(tmp_path):
+    run = _run(tmp_path, [{"key": "a", "loss": 1.0}])
+    with open(tmp_path / "rows.jsonl", "a") as file:
+        file.write('{"key": "b", "lo')
+    assert _keys(mistakes.section(run, "test")) == ["a"]
+
+
+def _entry(value):
+    return {"value": value, "low": None, "high": None, "interval": None}
+
+
+def test_many_slices_and_classes_are_cut_down_and_counted(tmp_path):
+    slices = [
+        {
+            "column": "city",
+            "value": f"c{i}",
+            "examples": 5,
+            "metrics": {"accuracy": _entry(i / 500)},
+        }
+        for i in range(500)
+    ]
+    overall = {"accuracy": _entry(0.5)} | {f"f1/c{i}": _entry(0.5) for i in range(300)}
+    metrics = {"split": "test", "examples": 2500, "confidence": 0.95, "overall": overall}
+    run = _run(tmp_path, [{"key": "a"}], metrics | {"slices": slices, "details": {}})
+    found = evaluation.section(run)
+    (column,) = found["slices"]
+    assert column["not_drawn"] == 500 - evaluation.SLICE_ROWS
+    assert column["left_out"] == 500 - evaluation.TABLE_ROWS
+    assert found["parts"]["left_out"] == 300 - evaluation.MOST_PARTS
+    # The farthest from 0.5 are the first twelve (from 0.0) and the last twelve (to 0.998).
+    drawn = str(column["pictures"][0]["svg"])
+    assert ">c0<" in drawn
+    assert ">c499<" in drawn
+    assert ">c250<" not in drawn
+    assert found["matrix"] is None
+    assert found["mistakes"] is None
+
+
+def test_limits_and_differences_are_said_in_words(tmp_path):
+    change = {"value": 0.9, "baseline": 0.92, "difference": -0.02, "low": -0.03, "high": -0.01}
+    metrics = {
+        "split": "test",
+        "examples": 10,
+        "confidence": 0.95,
+        "baseline": {"accuracy": change},
+    }
+    metrics |= {"overall": {"accuracy": {**_entry(0.9), "low": 0.85, "high": 0.94}}, "slices": []}
+    run = _run(tmp_path, [], metrics)
+    check = {"metric": "accuracy", "value": 0.9, "slice": None, "reason": None}
+    checks = [
+        check | {"setting": "evaluate.thresholds.accuracy.min", "limit": 0.8, "passed": True},
+        check | {"setting": "evaluate.baseline.accuracy.max_drop", "limit": 0.01, "passed": False},
+    ]
+    (tmp_path / "blessing.json").write_text(json.dumps({"blessed": False, "checks": checks}))
+    run.artifacts["Blessing"] = tmp_path
+    (row,) = evaluation.section(run)["metrics"]
+    assert [(limit["text"], limit["passed"]) for limit in row["limits"]] == [
+        ("at least 0.8", True),
+        ("may fall by 0.01", False),
+    ]
+    assert row["interval"] == "0.8500 to 0.9400"
+    assert row["baseline"] == "−0.0200 (-0.0300 to -0.0100) against 0.9200"
+
+
+def test_searching_ends_at_its_limit_of_records(made_runs, tmp_path, monkeypatch):
+    made_runs.WRITERS["Examples"](tmp_path, None)
+    assert set(samples.find(tmp_path, "test", {"test-3", "test-11"})) == {"test-3", "test-11"}
+    monkeypatch.setattr(samples, "SEARCH_RECORDS", 5)
+    assert set(samples.find(tmp_path, "test", {"test-3", "test-11"})) == {"test-3"}
+
+
+def test_samples_of_each_class_in_the_order_of_the_classes(made_runs, tmp_path):
+    made_runs.WRITERS["Examples"](tmp_path, None)
+    found = samples.sample(tmp_path, "train")
+    assert [len(group["examples"]) for group in found.groups] == [3] * 6
+    assert found.groups[2]["name"] == "a & b"
+    assert [e["key"] for e in found.groups[2]["examples"]] == ["train-2", "train-8", "train-14"]
+    assert dict(found.groups[2]["examples"][0]["facts"])["weight"] == "0.5"
+    assert found.has_images

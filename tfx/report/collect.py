@@ -1,0 +1,176 @@
+"""What the store knows of one run, as plain values.
+
+Comes in: a store and a run. Goes out: a `Run`: its steps, how far each came, what each read, and
+where the artifacts are. Steps that the run never reached are known from its saved config, where
+that can still be resolved.
+"""
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from penstock.tfx.load_config import load_config, read_yaml
+from penstock.tfx.metadata import FAILED, RUNNING
+from penstock.tfx.pipeline import OutputOf
+from penstock.tfx.standard_pipeline import standard_pipeline
+from penstock.tfx.store import Store
+
+EXECUTED, CACHED, STOPPED = "executed", "cached", "stopped"
+BROKEN, CUT_OFF, NOT_RUN = "failed", "interrupted", "not run"
+
+
+@dataclass
+class StepFacts:
+    """One step of a run.
+
+    Attributes:
+        state: executed, cached, stopped (by its gate), failed, interrupted or not run.
+        seconds: what the execution took, also where it was reused; None for none.
+        summary: what the step said of itself at its end.
+        reason: why it stopped or failed.
+        reads: (step, output) pairs in this run that it read, or would read.
+        outside: inputs that another run made, as "name: from the run R".
+        waits_for: gates that it waits for without reading from them.
+        ingredients: what its cache key was made of.
+    """
+
+    name: str
+    state: str = NOT_RUN
+    seconds: float | None = None
+    summary: dict = field(default_factory=dict)
+    reason: str | None = None
+    reads: list[tuple[str, str]] = field(default_factory=list)
+    outside: list[str] = field(default_factory=list)
+    waits_for: list[str] = field(default_factory=list)
+    ingredients: dict = field(default_factory=dict)
+    reused_from: str | None = None
+
+
+@dataclass
+class Run:
+    """A run; `artifacts` maps a type to the directory of the first artifact of this type."""
+
+    name: str
+    pipeline: str
+    state: str
+    reason: str | None
+    stopped_at: str | None
+    started_at: float
+    ended_at: float
+    config: dict
+    config_text: str
+    steps: dict[str, StepFacts]
+    artifacts: dict[str, Path]
+
+    def document(self, kind: str, file: str) -> dict | None:
+        """A JSON document of an artifact; None where there is none or it cannot be read."""
+        if kind not in self.artifacts:
+            return None
+        try:
+            found = json.loads((self.artifacts[kind] / file).read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return None
+        return found if isinstance(found, dict) else None
+
+    def section(self, *names: str) -> dict:
+        """A part of the config; empty where it is missing."""
+        found = self.config
+        for name in names:
+            found = found.get(name) if isinstance(found, dict) else None
+        return found if isinstance(found, dict) else {}
+
+
+def collect(store: Store, row: dict) -> Run:
+    """Asks the store about a run.
+
+    Args:
+        row: as `Store.resolve_run` gives it.
+    """
+    name = row["run"]
+    state, reason = row["state"], row.get("reason")
+    if state == RUNNING and not store.is_active(name):
+        state, reason = "INTERRUPTED", reason or "Its process was killed."
+    steps, artifacts = _planned(store, name), {}
+    ended = row["ended_at"]
+    for step, how, record in store.metadata.steps_of(name):
+        facts = steps.setdefault(step, StepFacts(step))
+        _fill(facts, how, record, name)
+        for output in record.outputs.values():
+            artifacts.setdefault(output.type, store.directory / output.uri)
+    _read_inputs(store, name, steps)
+    for record in store.metadata.executions_of(name):
+        ended = max(ended, record.started_at + (record.seconds or 0.0))
+        facts = steps.setdefault(record.step, StepFacts(record.step))
+        if facts.state == NOT_RUN or facts.state in (BROKEN, CUT_OFF):
+            facts.state = BROKEN if record.state == FAILED else CUT_OFF
+            if record.state == RUNNING and state == RUNNING:
+                facts.state = "running"
+            facts.seconds, facts.reason = record.seconds, record.error
+    stopped_at = row.get("stopped_at")
+    if state == FAILED and stopped_at in steps and steps[stopped_at].state == CUT_OFF:
+        steps[stopped_at].state = BROKEN  # its worker died
+    text, config = _config(store, name)
+    return Run(
+        name,
+        row["pipeline"],
+        state,
+        reason,
+        stopped_at,
+        row["started_at"],
+        ended,
+        config,
+        text,
+        steps,
+        artifacts,
+    )
+
+
+def _planned(store: Store, run: str) -> dict[str, StepFacts]:
+    """The steps that the saved config names, in their order; empty where it has become invalid."""
+    try:
+        pipeline = standard_pipeline(load_config(store.run_directory(run) / "config.yaml"))
+    except ValueError:
+        return {}
+    steps = {}
+    for step in pipeline.steps:
+        sources = [s for s in step.inputs.values() if isinstance(s, OutputOf)]
+        reads = [(source.step, source.output) for source in sources]
+        steps[step.name] = StepFacts(step.name, reads=reads, waits_for=list(step.after))
+    return steps
+
+
+def _fill(facts: StepFacts, how: str, record, run: str) -> None:
+    facts.state = STOPPED if record.gate else how
+    facts.seconds, facts.summary, facts.reason = record.seconds, record.summary, record.gate
+    facts.ingredients = record.ingredients
+    facts.reused_from = record.run if how == CACHED and record.run != run else None
+
+
+def _read_inputs(store: Store, run: str, steps: dict[str, StepFacts]) -> None:
+    """Replaces what a step was to read by what it has read."""
+    records = {step: record for step, _, record in store.metadata.steps_of(run)}
+    made = {
+        (output.type, output.content_digest): (step, output.name)
+        for step, record in reversed(records.items())
+        for output in record.outputs.values()
+    }
+    for step, record in records.items():
+        facts = steps[step]
+        facts.reads, facts.outside = [], []
+        for name, artifact in store.metadata.inputs_of(record.id).items():
+            # Equal content counts as the same: a cached step may have read another run's copy.
+            source = made.get((artifact.type, artifact.content_digest))
+            if source:
+                facts.reads.append(source)
+            else:
+                origin = store.metadata.execution(artifact.execution).run
+                facts.outside.append(f"{name}: {artifact.type} of the run {origin}")
+
+
+def _config(store: Store, run: str) -> tuple[str, dict]:
+    """The saved config as text and as a mapping; empty where it is gone."""
+    path = store.run_directory(run) / "config.yaml"
+    try:
+        return path.read_text(encoding="utf-8"), read_yaml(path)
+    except (OSError, ValueError):
+        return "", {}

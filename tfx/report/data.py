@@ -1,0 +1,131 @@
+"""The section of the data: splits, quarantine, samples, statistics, anomalies.
+
+Every part is None where the run has no such artifact, or one that cannot be read.
+"""
+
+import json
+from itertools import islice
+
+from google.protobuf.message import DecodeError
+from google.protobuf.text_format import ParseError
+
+from penstock.pipelines import anomalies, examples
+from penstock.pipelines.features import Audio, Image, Label, Number
+from penstock.tfx.report import formats, samples, statistics
+from penstock.tfx.report.collect import Run
+
+MOST_BAD, MOST_REASONS, MOST_ANOMALIES = 10, 10, 50
+CHANNELS = {1: "grey", 3: "RGB", 4: "RGBA"}
+UNREADABLE = (OSError, ValueError, KeyError, DecodeError, ParseError)
+"""What reading an artifact raises whose files are gone or damaged."""
+
+
+def section(run: Run) -> dict:
+    """Values for the template."""
+    return {
+        "splits": _readable(_splits, run, "Examples"),
+        "quarantine": _readable(_quarantine, run, "Quarantine"),
+        "samples": _readable(_samples, run, "Examples"),
+        "statistics": _readable(
+            lambda r: statistics.section(r.artifacts["Statistics"]), run, "Statistics"
+        ),
+        "anomalies": _readable(_anomalies, run, "Anomalies"),
+    }
+
+
+def _readable(part, run: Run, kind: str):
+    if kind not in run.artifacts:
+        return None
+    try:
+        return part(run)
+    except UNREADABLE:
+        return None
+
+
+def _splits(run: Run) -> dict:
+    directory = run.artifacts["Examples"]
+    sizes, described = examples.splits(directory), examples.features(directory)
+    total = sum(sizes.values())
+    return {
+        "total": formats.count(total, "example"),
+        "rows": [
+            {
+                "name": formats.label(name),
+                "count": f"{size:,}",
+                "share": size / total if total else 0.0,
+                "percent": formats.percent(size / total) if total else formats.MISSING,
+            }
+            for name, size in sizes.items()
+        ],
+        "features": [
+            {"name": formats.label(name), "about": _about(feature)}
+            for name, feature in described.items()
+        ],
+    }
+
+
+def _about(feature) -> str:
+    """What a feature is, in a few words."""
+    if isinstance(feature, Image):
+        return f"{CHANNELS[feature.channels]} image"
+    if isinstance(feature, Audio):
+        rate = f", {feature.sample_rate_hz:,} Hz" if feature.sample_rate_hz else ""
+        return f"{feature.encoding.upper()} recording{rate}"
+    if isinstance(feature, Label):
+        return formats.count(len(feature.names), "class", "classes")
+    if isinstance(feature, Number) and feature.shape:
+        return f"{feature.dtype}, shape {' × '.join(map(str, feature.shape))}"
+    return feature.dtype if isinstance(feature, Number) else feature.kind
+
+
+def _quarantine(run: Run) -> dict:
+    directory = run.artifacts["Quarantine"]
+    summary = json.loads((directory / "summary.json").read_text(encoding="utf-8"))
+    bad, good = summary["bad"], summary["good"]
+    reasons = sorted(summary["reasons"].items(), key=lambda pair: (-pair[1], pair[0]))
+    with open(directory / "bad_records.jsonl", encoding="utf-8") as file:
+        first = [json.loads(line) for line in islice(file, MOST_BAD)]
+    return {
+        "bad": bad,
+        "total": bad + good,
+        "share": formats.percent(bad / (bad + good)) if bad else "0 %",
+        "allowed": formats.percent(run.section("data").get("max_bad_fraction", 0.01)),
+        "reasons": [
+            {"reason": formats.label(reason, 300), "times": f"{times:,}"}
+            for reason, times in reasons[:MOST_REASONS]
+        ],
+        "reasons_left_out": max(0, len(reasons) - MOST_REASONS),
+        "first": [
+            {
+                "file": formats.label(record["file"], 200),
+                "index": record["index"],
+                "reason": formats.label(record["reason"], 300),
+            }
+            for record in first
+        ],
+        "left_out": bad - len(first),
+        "path": str(directory / "bad_records.jsonl"),
+    }
+
+
+def _samples(run: Run) -> samples.Samples | None:
+    directory = run.artifacts["Examples"]
+    sizes = examples.splits(directory)
+    wanted = run.section("train").get("train_split")
+    split = wanted if sizes.get(wanted) else next((n for n, size in sizes.items() if size), None)
+    return samples.sample(directory, split) if split else None
+
+
+def _anomalies(run: Run) -> dict:
+    found = anomalies.read(run.artifacts["Anomalies"])
+    errors = anomalies.sentences(found, anomalies.Kind.ERROR)
+    warnings = anomalies.sentences(found, anomalies.Kind.WARNING)
+    rows = [("error", text) for text in errors] + [("warning", text) for text in warnings]
+    return {
+        "errors": len(errors),
+        "warnings": len(warnings),
+        "rows": [
+            {"kind": kind, "text": formats.label(text, 400)} for kind, text in rows[:MOST_ANOMALIES]
+        ],
+        "left_out": max(0, len(rows) - MOST_ANOMALIES),
+    }

@@ -1,0 +1,96 @@
+"""How numbers, times and texts of others are written for a reader."""
+
+import math
+import time
+import unicodedata
+
+MISSING = "–"
+
+
+def number(value, digits: int = 4) -> str:
+    """A number in at most `digits` significant digits; whole numbers with thousands separators."""
+    if value is None or isinstance(value, bool) or not isinstance(value, int | float):
+        return MISSING if value is None else str(value)
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    if float(value).is_integer() and abs(value) < 1e15:
+        return f"{int(value):,}"
+    if abs(value) >= 10 ** (digits - 1):
+        return f"{value:,.0f}"
+    return f"{value:.{digits}g}"
+
+
+def fixed(value, places: int = 3) -> str:
+    """A metric: always with the same number of decimal places, so that columns line up."""
+    if value is None:
+        return MISSING
+    if value and abs(value) < 10**-places:
+        return f"{value:.2g}"
+    return f"{value:,.{places}f}"
+
+
+def percent(share: float, places: int = 1) -> str:
+    """A share as a percentage; never 0 % for what is there, never 100 % for what is not all."""
+    text = f"{100 * share:.{places}f} %"
+    least = 10.0**-places
+    if 0 < 100 * share < least / 2:
+        return f"< {least:g} %"
+    if share < 1 and text.startswith("100"):
+        return f"> {100 - least:g} %"
+    return text
+
+
+def seconds(value: float | None) -> str:
+    """A duration: "0.4 s", "17.4 s", "3 min 20 s", "2 h 5 min"."""
+    if value is None:
+        return MISSING
+    if value < 60:
+        return f"{value:.1f} s" if value >= 0.05 else f"{1000 * value:.0f} ms"
+    minutes, rest = divmod(round(value), 60)
+    if minutes < 60:
+        return f"{minutes} min {rest} s"
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min"
+
+
+def moment(value: float) -> str:
+    """A time on this machine's clock: "24 November 2026, 13:15 UTC"."""
+    there = time.localtime(value)
+    return f"{there.tm_mday} {time.strftime('%B %Y, %H:%M %Z', there)}"
+
+
+def count(amount: int, noun: str, plural: str | None = None) -> str:
+    """ "1 example", "1,797 examples"."""
+    return f"{amount:,} {noun if amount == 1 else plural or noun + 's'}"
+
+
+def label(value, longest: int = 28) -> str:
+    """A text of unknown origin as one short line that every font and every parser can take."""
+    text = " ".join(str(value).split())
+    text = "".join("\N{REPLACEMENT CHARACTER}" if _unprintable(c) else c for c in text)
+    if not text:
+        return "(empty)"
+    return text if len(text) <= longest else text[: longest - 1] + "…"
+
+
+def _unprintable(character: str) -> bool:
+    """Control characters, lone surrogates and unassigned code points; XML takes none of them.
+
+    Characters that turn the direction of writing (Cf) would change how the text around them reads.
+    """
+    return unicodedata.category(character) in ("Cc", "Cs", "Cn", "Cf")
+
+
+def value(entry) -> str:
+    """A setting or a measured value in a table."""
+    if isinstance(entry, bool):
+        return "yes" if entry else "no"
+    if entry is None:
+        return "none"
+    if isinstance(entry, int | float):
+        return number(entry)
+    if isinstance(entry, list | tuple):
+        return ", ".join(value(part) for part in entry) or "none"
+    if isinstance(entry, dict):
+        return ", ".join(f"{key}: {value(part)}" for key, part in entry.items()) or "none"
+    return str(entry)

@@ -1,0 +1,112 @@
+"""The sentence at the top of the page, and the few figures under it."""
+
+from penstock.tfx.report import formats
+from penstock.tfx.report.collect import CACHED, STOPPED, Run
+
+STATES = {
+    "COMPLETE": "complete",
+    "STOPPED": "stopped by a gate",
+    "FAILED": "failed",
+    "INTERRUPTED": "interrupted",
+    "RUNNING": "still running",
+}
+
+
+def section(run: Run) -> dict:
+    """`before`, `verdict`, `after`: the sentence; `why`: a reason to add; `figures`."""
+    verdict, after, why = _verdict(run)
+    return {
+        "before": _what(run),
+        "verdict": verdict,
+        "after": after,
+        "why": formats.label(why, 1200) if why else None,
+        "state": STATES.get(run.state, run.state.lower()),
+        "css": run.state.lower(),
+        "figures": _figures(run),
+    }
+
+
+def _what(run: Run) -> str:
+    """Pipeline, task, data, when, how long."""
+    task = run.config.get("task", "an unknown task")
+    when = formats.moment(run.started_at)
+    lasted = run.ended_at - run.started_at
+    long = f" for {formats.seconds(lasted)}" if lasted > 0 and run.state != "RUNNING" else ""
+    return f"On {when}, the pipeline {run.pipeline} ran {task} on {_data(run)}{long}"
+
+
+def _data(run: Run) -> str:
+    source = dict(run.section("data", "source"))
+    kind = source.pop("type", None)
+    named = next((v for v in source.values() if isinstance(v, str) and v), None)
+    origin = " ".join(formats.label(text, 60) for text in (kind, named) if text) or "unknown data"
+    described = run.document("Examples", "penstock.json")
+    splits = described.get("splits") if described else None
+    if not isinstance(splits, dict):
+        return f"data from {origin}"
+    return f"{formats.count(sum(splits.values()), 'example')} from {origin}"
+
+
+def _verdict(run: Run) -> tuple[str, str, str | None]:
+    """(the part in bold, what follows it, a reason)."""
+    stopped = next((s for s in run.steps.values() if s.state == STOPPED), None)
+    if run.state == "STOPPED":
+        where = run.stopped_at or (stopped.name if stopped else "a gate")
+        return f"{where} stopped it", ", so that nothing was pushed.", run.reason
+    if run.state == "FAILED":
+        where = run.stopped_at or "it"
+        return f"{where} failed", ", so that nothing was pushed.", run.reason
+    if run.state == "INTERRUPTED":
+        return "it was interrupted", f": penstock resume {run.name} goes on with it.", run.reason
+    if run.state == "RUNNING":
+        return "it is still running", ": the page shows what is complete.", None
+    blessing = run.document("Blessing", "blessing.json") or {}
+    pushed = run.document("PushedModel", "pushed.json")
+    blessed = "blessed" if blessing.get("blessed") else "not judged"
+    if pushed:
+        return f"its model was {blessed} and pushed", f" as version {pushed.get('version')}.", None
+    if run.steps and "PushedModel" not in run.artifacts and not run.section("push"):
+        return (
+            f"its model was {blessed}",
+            ", and not pushed because the config does not say where.",
+            None,
+        )
+    return f"its model was {blessed}", ".", None
+
+
+def _figures(run: Run) -> list[dict]:
+    """At most five: the metric that matters most, steps, parameters, latency, version."""
+    figures = [*_metric(run)]
+    cached = sum(facts.state == CACHED for facts in run.steps.values())
+    done = sum(facts.state in (CACHED, "executed") for facts in run.steps.values())
+    if run.steps:
+        note = f"{cached} from the cache" if cached else "none from the cache"
+        figures.append(
+            {"name": "steps complete", "value": f"{done} of {len(run.steps)}", "note": note}
+        )
+    training = run.document("Model", "training.json") or {}
+    if training.get("parameters") is not None:
+        note = formats.value(training.get("devices"))
+        shown = formats.number(training["parameters"])
+        figures.append({"name": "parameters", "value": shown, "note": f"trained on {note}"})
+    latency = (run.document("ParityReport", "parity.json") or {}).get("latency_ms") or {}
+    if latency:
+        note = f"99th percentile {formats.number(latency.get('p99'), 3)} ms"
+        shown = f"{formats.number(latency.get('p50'), 3)} ms"
+        figures.append({"name": "median latency", "value": shown, "note": note})
+    return figures
+
+
+def _metric(run: Run):
+    """The metric with a limit, or else the first one."""
+    document = run.document("Evaluation", "metrics.json") or {}
+    overall = document.get("overall") or {}
+    limited = [n for part in ("thresholds", "baseline") for n in run.section("evaluate", part)]
+    name = next((n for n in (*limited, *overall) if n in overall), None)
+    if name is None:
+        return
+    found = overall[name]
+    note = f"{document.get('split')} split, {formats.count(document.get('examples', 0), 'example')}"
+    if found.get("low") is not None:
+        note = f"{formats.fixed(found['low'])} to {formats.fixed(found['high'])}, {note}"
+    yield {"name": name, "value": formats.fixed(found.get("value")), "note": note}

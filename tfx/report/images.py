@@ -1,0 +1,52 @@
+"""Thumbnails: from encoded images to small ones inside the page."""
+
+import base64
+import io
+import warnings
+
+from PIL import Image
+
+LONGEST = 96
+"""Pixels of the longer side; smaller images stay as they are, and the browser enlarges them."""
+QUALITY = 80
+
+
+def thumbnail(data: bytes) -> dict | None:
+    """{uri, width, height, original} of an encoded image; None where it cannot be decoded.
+
+    `original` is "width x height" before it was made smaller.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter(
+                "ignore"
+            )  # of Pillow, about the size and the metadata of an image
+            with Image.open(io.BytesIO(data)) as image:
+                size = image.size
+                image.draft("RGB", (2 * LONGEST, 2 * LONGEST))  # a large JPEG is read at a fraction
+                small = _displayable(image)
+                small.thumbnail((LONGEST, LONGEST))
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+        return None
+    # JPEG would blur the few pixels of a small image and has no transparency.
+    kind = "PNG" if max(size) <= LONGEST or small.mode in ("RGBA", "LA") else "JPEG"
+    stream = io.BytesIO()
+    small.save(stream, kind, **({"quality": QUALITY} if kind == "JPEG" else {"optimize": True}))
+    text = base64.b64encode(stream.getvalue()).decode()
+    return {
+        "uri": f"data:image/{kind.lower()};base64,{text}",
+        "width": small.width,
+        "height": small.height,
+        "original": f"{size[0]} × {size[1]}",
+    }
+
+
+def _displayable(image: Image.Image) -> Image.Image:
+    """A copy in a mode that PNG and browsers know; 16-bit grey is scaled down, CMYK becomes RGB."""
+    if image.mode.startswith("I") or image.mode == "F":
+        low, high = image.getextrema()
+        scale = 255.0 / ((high - low) or 1)
+        return image.convert("F").point(lambda value: value * scale - low * scale).convert("L")
+    if image.mode in ("L", "RGB", "RGBA", "LA"):
+        return image.copy()
+    return image.convert("RGBA" if "transparency" in image.info else "RGB")

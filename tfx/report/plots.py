@@ -1,0 +1,149 @@
+"""The pictures with axes: curves, histograms, shares of classes, metrics of slices.
+
+Comes in: plain numbers. Goes out: `<svg>` elements (`svg.py`). Axes name what they show and its
+unit; the captions are the template's.
+"""
+
+import numpy as np
+from markupsafe import Markup
+from matplotlib.ticker import MaxNLocator
+
+from penstock.tfx.report import formats, svg
+
+WIDTH = 340
+"""Of every picture, in CSS pixels: three stand side by side, one fits a telephone."""
+MOST_POINTS = 400
+ROW = 20
+"""Height of a row in a plot with a row for each class or slice, in CSS pixels."""
+
+
+def curves(prefix: str, name: str, series: dict[str, list]) -> Markup:
+    """A metric after each epoch; `series` maps a split to its values (None: not finite)."""
+    with svg.style():
+        figure, axes = svg.new_figure(WIDTH, 225)
+        for place, (label, values) in enumerate(series.items()):
+            numbers = np.array([np.nan if v is None else v for v in values], np.float64)
+            epochs = np.arange(1, len(numbers) + 1)
+            step = max(1, -(-len(numbers) // MOST_POINTS))
+            chosen = np.unique(np.append(np.arange(0, len(numbers), step), len(numbers) - 1))
+            few = len(numbers) <= 40
+            axes.plot(
+                epochs[chosen],
+                numbers[chosen],
+                color=svg.SERIES[place % 4],
+                linestyle=svg.DASHES[place % 4],
+                marker=svg.MARKERS[place % 4] if few else None,
+                markersize=3.5,
+                label=formats.label(label),
+            )
+        axes.set_xlabel("epoch")
+        axes.set_ylabel(formats.label(name))
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=7))
+        axes.yaxis.set_major_locator(MaxNLocator(nbins=5))
+        if len(series) > 1:
+            figure.legend(loc="outside upper left", ncols=len(series), handlelength=2.4)
+        ends = [
+            f"{label} ends at {formats.fixed(values[-1])}"
+            for label, values in series.items()
+            if values
+        ]
+        return svg.inline(figure, prefix, f"{name} after each epoch: {'; '.join(ends)}.")
+
+
+def histogram(prefix: str, name: str, splits: dict[str, tuple[list, list]]) -> Markup:
+    """The distribution of a number; `splits` maps a split to (bucket edges, counts)."""
+    with svg.style():
+        figure, axes = svg.new_figure(WIDTH, 200)
+        for place, (label, (edges, counts)) in enumerate(splits.items()):
+            edges, counts = np.asarray(edges, float), np.asarray(counts, float)
+            share = counts / max(counts.sum(), 1.0) / np.diff(edges)
+            axes.stairs(
+                share,
+                edges,
+                baseline=0,
+                color=svg.SERIES[place % 4],
+                linestyle=svg.DASHES[place % 4],
+                linewidth=1.6,
+                label=formats.label(label),
+            )
+        axes.set_xlabel(formats.label(name, 46))
+        axes.set_ylabel("share per unit")
+        axes.xaxis.set_major_locator(MaxNLocator(nbins=5))
+        axes.yaxis.set_major_locator(MaxNLocator(nbins=4))
+        axes.grid(axis="x", visible=False)
+        if len(splits) > 1:
+            figure.legend(loc="outside upper left", ncols=len(splits), handlelength=1.8)
+        return svg.inline(figure, prefix, f"Distribution of {name} in {', '.join(splits)}.")
+
+
+def class_shares(prefix: str, classes: list[str], splits: dict[str, list[float]]) -> Markup:
+    """The share of each class in each split; `splits` maps a split to shares, 0 to 1."""
+    with svg.style():
+        figure, axes = svg.new_figure(WIDTH, 74 + ROW * len(classes))
+        rows = np.arange(len(classes))
+        for place, (label, shares) in enumerate(splits.items()):
+            axes.plot(
+                [100 * share for share in shares],
+                rows,
+                linestyle="none",
+                marker=svg.MARKERS[place % 4],
+                color=svg.SERIES[place % 4],
+                markersize=6,
+                markerfacecolor="none" if place else svg.SERIES[0],
+                markeredgewidth=1.6,
+                label=formats.label(label),
+            )
+        _rows(axes, classes)
+        axes.set_xlim(left=0)
+        axes.set_xlabel("share of the split (%)")
+        figure.legend(loc="outside upper left", ncols=len(splits), handletextpad=0.2)
+        return svg.inline(
+            figure, prefix, f"Share of {len(classes)} classes in {', '.join(splits)}."
+        )
+
+
+def slice_metric(
+    prefix: str, name: str, rows: list[dict], overall: float | None, limits: list[tuple[str, float]]
+) -> Markup:
+    """A metric of each slice with its interval.
+
+    Args:
+        rows: {label, value, low, high}; low and high are None where there is no interval.
+        overall: the metric of the whole set, a line.
+        limits: (name, value) of thresholds, dashed lines.
+    """
+    with svg.style():
+        figure, axes = svg.new_figure(WIDTH, 78 + ROW * len(rows))
+        for place, row in enumerate(rows):
+            if row["low"] is not None:
+                axes.plot(
+                    [row["low"], row["high"]], [place, place], color=svg.SERIES[0], alpha=0.45, lw=3
+                )
+            axes.plot(row["value"], place, marker="o", color=svg.SERIES[0], markersize=6)
+        if overall is not None:
+            axes.axvline(overall, color=svg.INK, lw=1.1, label=f"all: {formats.fixed(overall)}")
+        for label, limit in limits:
+            text = f"{label} {formats.number(limit)}"
+            axes.axvline(limit, color=svg.BAD, lw=1.3, ls=svg.DASHES[1], label=text)
+        _rows(axes, [row["label"] for row in rows])
+        _limit_to_shares(axes, rows)
+        axes.set_xlabel(formats.label(name))
+        axes.xaxis.set_major_locator(MaxNLocator(nbins=6))
+        figure.legend(loc="outside upper left", ncols=1 + len(limits), handlelength=1.8)
+        return svg.inline(figure, prefix, f"{name} of {len(rows)} slices, with intervals.")
+
+
+def _limit_to_shares(axes, rows: list[dict]) -> None:
+    """Where all values lie between 0 and 1, so does the axis."""
+    values = [v for row in rows for v in (row["low"], row["value"], row["high"]) if v is not None]
+    if min(values) >= 0 and max(values) <= 1:
+        low, high = axes.get_xlim()
+        axes.set_xlim(max(low, -0.02), min(high, 1 + 0.02 * (1 - min(low, 0.9))))
+
+
+def _rows(axes, names: list[str]) -> None:
+    """A row for each name, the first on top."""
+    axes.set_yticks(np.arange(len(names)), [formats.label(name, 24) for name in names])
+    axes.set_ylim(len(names) - 0.4, -0.6)
+    axes.tick_params(axis="y", labelcolor=svg.INK)
+    axes.spines["left"].set_visible(False)

@@ -1,0 +1,121 @@
+"""Which examples the page shows: a few of each class, and those that are asked for by key.
+
+Comes in: an Examples directory. Goes out: plain values for the template. Reading stops at limits of
+records and bytes, so that the time does not grow with the data.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from penstock.pipelines import examples
+from penstock.pipelines.example_codec import deserialise
+from penstock.pipelines.features import Audio, Features, Image, Label, Number, Text
+from penstock.pipelines.tfrecord import read_records
+from penstock.tfx.report import formats, images
+
+CLASSES, PER_CLASS, WITHOUT_CLASS = 20, 8, 16
+READ_RECORDS, READ_BYTES = 20_000, 2**28
+"""What is read of a split at most in search of samples."""
+SEARCH_RECORDS, SEARCH_BYTES = 500_000, 2**30
+"""The same for examples that are asked for by key."""
+TEXT_LENGTH = 160
+
+
+@dataclass(frozen=True)
+class Samples:
+    """Rows of examples, one for each class where there is a label.
+
+    Attributes:
+        groups: [{name, examples}].
+        split: where they are from.
+        left_out: classes that are not shown.
+        has_images: whether there is anything to see.
+    """
+
+    groups: list[dict]
+    split: str
+    left_out: int
+    has_images: bool
+
+    @property
+    def longest_name(self) -> int:
+        """Characters of the longest name of a group."""
+        return max((len(group["name"]) for group in self.groups), default=0)
+
+
+def sample(directory: Path, split: str) -> Samples:
+    """The first examples of each class in a split."""
+    described = examples.features(directory)
+    label = next((n for n, f in described.items() if isinstance(f, Label)), None)
+    names = described[label].names if label else ("",)
+    shown = names[:CLASSES]
+    wanted = PER_CLASS if label else WITHOUT_CLASS
+    found: dict[int, list] = {place: [] for place in range(len(shown))}
+    missing = len(shown) * wanted
+    for key, values in _read(directory, split, described, READ_RECORDS, READ_BYTES):
+        place = values.get(label, 0) if label else 0
+        if len(found.get(place, range(wanted))) < wanted:
+            found[place].append(describe(key, values, described))
+            missing -= 1
+        if not missing:
+            break
+    groups = [
+        {"name": formats.label(name) if label else "", "examples": found[place]}
+        for place, name in enumerate(shown)
+    ]
+    return Samples(
+        [group for group in groups if group["examples"]],
+        split,
+        len(names) - len(shown),
+        any(isinstance(feature, Image) for feature in described.values()),
+    )
+
+
+def find(directory: Path, split: str, keys: set[str]) -> dict[str, dict]:
+    """Key -> example, as `describe` gives it; what is not found in time is missing."""
+    described, found = examples.features(directory), {}
+    if not keys:
+        return found
+    for key, values in _read(directory, split, described, SEARCH_RECORDS, SEARCH_BYTES):
+        if key in keys:
+            found[key] = describe(key, values, described)
+            if len(found) == len(keys):
+                break
+    return found
+
+
+def describe(key: str, values: dict, described: Features) -> dict:
+    """{key, image, facts}: the first image as a thumbnail, the other features as text."""
+    image, facts = None, []
+    for name, feature in described.items():
+        if name not in values:
+            continue
+        if isinstance(feature, Image):
+            image = image or images.thumbnail(values[name])
+        else:
+            facts.append((formats.label(name), _text(values[name], feature)))
+    return {"key": formats.label(key, 60), "image": image, "facts": facts}
+
+
+def _text(value, feature) -> str:
+    if isinstance(feature, Label):
+        return formats.label(feature.names[value])
+    if isinstance(feature, Text):
+        return formats.label(value, TEXT_LENGTH)
+    if isinstance(feature, Audio):
+        return f"{feature.encoding.upper()}, {len(value):,} bytes"
+    if isinstance(feature, Number) and value.shape:
+        flat = ", ".join(formats.number(part) for part in value.ravel()[:6].tolist())
+        return f"{flat}, …" if value.size > 6 else flat
+    return formats.number(value.item())
+
+
+def _read(directory, split, described, records, size) -> Iterator[tuple[str, dict]]:
+    count = read = 0
+    for path in examples.shard_paths(directory, split):
+        for data in read_records(path):
+            yield deserialise(data, described)
+            count, read = count + 1, read + len(data)
+            if count >= records or read >= size:
+                return
