@@ -33,7 +33,8 @@ def task_package(name: str) -> str:
     near = get_close_matches(name, known, n=3) or known
     raise ValueError(
         f"`task` names no known task and no importable package with a `config.py`. "
-        f"Received: {name!r}. Known tasks: {', '.join(near)}."
+        f"Received: {name!r}. Known tasks: {', '.join(near)}. A package of your own must lie in the "
+        "current folder or on PYTHONPATH."
     )
 
 
@@ -41,9 +42,17 @@ def config_class(name: str):
     """The task's `Config` (pydantic, no TensorFlow).
 
     Raises:
-        ValueError: no such task, or its `config.py` cannot be imported or has no `Config`.
+        ValueError: no such task, a module of it is missing, or its `config.py` cannot be imported or
+            has no `Config`.
     """
-    module = f"{task_package(name)}.config"
+    package = task_package(name)
+    absent = [m for m in ("data", "task") if importlib.util.find_spec(f"{package}.{m}") is None]
+    if absent:
+        raise ValueError(
+            f"`task`: the package {package!r} must have the modules `config`, `data` and `task`. "
+            f"Received: one without `{'` and `'.join(absent)}`."
+        )
+    module = f"{package}.config"
     try:
         return importlib.import_module(module).Config
     except Exception as error:  # a user's module may raise anything
@@ -55,9 +64,19 @@ def config_class(name: str):
 
 def data_class(name: str):
     """The task's `Data`: its preparation, without its networks."""
-    return importlib.import_module(f"{task_package(name)}.data").Data
+    return _class_of(name, "data", "Data")
 
 
 def task_class(name: str):
     """The task's `Task`."""
-    return importlib.import_module(f"{task_package(name)}.task").Task
+    return _class_of(name, "task", "Task")
+
+
+def _class_of(name: str, module: str, wanted: str):
+    module = f"{task_package(name)}.{module}"
+    found = getattr(importlib.import_module(module), wanted, None)
+    if found is None:
+        raise ValueError(
+            f"The task's module {module!r} must define `class {wanted}`. Received: one without it."
+        )
+    return found

@@ -159,6 +159,11 @@ class WriteRuns(beam.DoFn):
         if isinstance(record, BadRecord):
             self._bad.append(record)
             return
+        if not isinstance(record, Record):
+            raise TypeError(
+                "A source must yield `Record` or `BadRecord`, and so must `expand`. Received: "
+                f"{type(record).__name__}."
+            )
         fault = fault_of(record.key, record.values, self._features)
         if not fault and not isinstance(record.group, str | None):
             fault = f"The group must be a string or None, not {record.group!r}."

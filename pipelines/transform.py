@@ -113,7 +113,7 @@ def prepare_function(preparation, state: State):
     def prepare(features):
         given = {name: features[name] for name in inputs}
         flat = flatten(preparation.prepare_inputs(given, state), "inputs")
-        targets, weight = preparation.prepare_targets(features, state)
+        targets, weight = _pair(preparation.prepare_targets(features, state))
         flat.update(flatten(targets, "targets"))
         if weight is not None:
             flat.update(flatten(weight, "sample_weight"))
@@ -123,6 +123,15 @@ def prepare_function(preparation, state: State):
     tensors = from_type_specs({n: tf.type_spec_from_value(t) for n, t in outputs.items()})
     _check_weight(tensors)
     return prepare, tensors
+
+
+def _pair(prepared):
+    if not (isinstance(prepared, tuple) and len(prepared) == 2):
+        raise ValueError(
+            "`prepare_targets` must return the pair `targets, sample_weight`; None for weights means "
+            f"all ones. Received: {type(prepared).__name__}."
+        )
+    return prepared
 
 
 def _long_splits(tensor):

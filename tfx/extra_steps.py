@@ -77,17 +77,30 @@ def _source(text: str) -> OutputOf:
 
 def _find(reference: str) -> type[Component]:
     module, _, name = reference.partition(":")
+    if not (module and name):
+        raise ValueError(f"`component` must read `module:name`. Received: {reference!r}.")
     try:
-        found = getattr(importlib.import_module(module), name)
+        loaded = importlib.import_module(module)
     except Exception as error:  # a user's module may raise anything
         raise ValueError(
-            "`component` must be `module:name` of an importable component. "
-            f"Received: {reference!r} ({type(error).__name__}: {error}). Is the module's folder on "
-            "the Python path?"
+            f"`component`: the module {module!r} must be importable. Received: "
+            f"{type(error).__name__}: {str(error).rstrip('.')}. It must lie in the current folder or "
+            "on PYTHONPATH."
         ) from None
-    if not (isinstance(found, type) and issubclass(found, Component)):
+    found = getattr(loaded, name, None)
+    if found is None:
+        names = [key for key, value in vars(loaded).items() if _is_component(value)]
+        raise ValueError(
+            f"`component`: the module {module!r} has no {name!r}. Components there: "
+            f"{', '.join(names) or 'none'}."
+        )
+    if not _is_component(found):
         raise ValueError(
             f"{reference!r} is no component. Expected: a class derived from `Component`, or a "
             "function decorated with `@component`."
         )
     return found
+
+
+def _is_component(value: object) -> bool:
+    return isinstance(value, type) and issubclass(value, Component) and value is not Component

@@ -154,6 +154,7 @@ def resolve(document: dict) -> tuple[RunConfig | None, list[str]]:
     own = set(PipelineConfig.model_fields)
     task_sections = {key: value for key, value in document.items() if key not in own}
     if task_type is not None:
+        faults += _taken_sections(task_type, own)
         known = [*own, *task_type.model_fields]
         unknown = [key for key in task_sections if key not in task_type.model_fields]
         faults += [unknown_key((key,), known) for key in unknown]
@@ -164,6 +165,15 @@ def resolve(document: dict) -> tuple[RunConfig | None, list[str]]:
     if pipeline is not None and not faults:
         faults += pipeline.data.source.check()
     return (None if faults else RunConfig(pipeline, task)), faults
+
+
+def _taken_sections(task_type: type[TaskConfig], own: set[str]):
+    """A task's section that is called like one of the pipeline's would never be read."""
+    for name in sorted(own & set(task_type.model_fields)):
+        yield (
+            f"`{task_type.__module__}.Config` has a section `{name}`, which is the pipeline's own. "
+            f"Give it another name. Taken: {', '.join(sorted(own))}."
+        )
 
 
 def _task_type(document: dict, faults: list[str]) -> type[TaskConfig] | None:

@@ -35,7 +35,8 @@ def source_module(source_type: str) -> str:
     raise ValueError(
         "`data.source.type` names no known source and no importable module (`package.module`) "
         f"with a class `Source`. Received: {source_type!r}.{hint} "
-        f"Known sources: {', '.join(known)}."
+        f"Known sources: {', '.join(known)}. A module of your own must lie in a package, in the "
+        "current folder or on PYTHONPATH."
     )
 
 

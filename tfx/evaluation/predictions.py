@@ -13,6 +13,9 @@ import tensorflow as tf
 from penstock.pipelines import examples
 from penstock.pipelines.features import Label, Number, Text
 
+ROWS_AT_ONCE = 1024
+"""Rows that are turned into plain values together."""
+
 
 def columns_of(
     model: Path, data: Path, *, split: str, batch_size: int, task, state, slices=()
@@ -26,7 +29,7 @@ def columns_of(
         slices: columns that must be there.
 
     Raises:
-        ValueError: the split is empty.
+        ValueError: the split is empty, or a column has no row for each example.
     """
     described = examples.features(data)
     asked = task.input_features(state.features)
@@ -44,6 +47,7 @@ def columns_of(
         wanted = {name: batch[name] for name in read}
         targets = _numpy(targets_of(wanted))
         columns = task.evaluate_batch(decoded, targets, _numpy(wanted), state)
+        _check_columns(columns, len(batch["key"]))
         added = {name: _raw_column(batch[name], feature) for name, feature in raw.items()}
         parts.append({"key": _text(batch["key"]), **added, **columns})
     if not parts:
@@ -54,16 +58,34 @@ def columns_of(
     return {name: _joined([part[name] for part in parts]) for name in parts[0]}
 
 
+def _check_columns(columns, count):
+    for name, column in columns.items():
+        if not isinstance(column, np.ndarray) or len(column) != count:
+            received = f"{len(column)} rows" if hasattr(column, "__len__") else "a single value"
+            raise ValueError(
+                "`evaluate_batch` of the task must return NumPy arrays with a row for each example. "
+                f"Expected: an array of {count} rows. Received: `{name}`, "
+                f"{type(column).__name__} of {received}."
+            )
+
+
 def rows_of(columns: dict[str, np.ndarray]) -> Iterator[dict]:
     """Yields a dict of plain values for each example; all of them at once may not fit."""
-    for values in zip(*columns.values(), strict=True):
-        yield {name: plain(value) for name, value in zip(columns, values, strict=True)}
+    count = len(next(iter(columns.values())))
+    for start in range(0, count, ROWS_AT_ONCE):
+        parts = [plain(column[start : start + ROWS_AT_ONCE]) for column in columns.values()]
+        for values in zip(*parts, strict=True):
+            yield dict(zip(columns, values, strict=True))
 
 
 def plain(value):
     """Anything of NumPy's, nested in dicts and lists or not, as JSON; null for NaN and infinity."""
     if isinstance(value, dict):
         return {name: plain(part) for name, part in value.items()}
+    if isinstance(value, np.ndarray) and (
+        value.dtype.kind in "biuU" or (value.dtype.kind == "f" and np.isfinite(value).all())
+    ):
+        return value.tolist()  # eight times as fast as value by value
     if isinstance(value, (list, tuple, np.ndarray)):
         return [plain(part) for part in value]
     if isinstance(value, np.generic):
