@@ -5,6 +5,7 @@ Plain lines where the output is no terminal, on stderr where stdout must stay JS
 
 import contextlib
 import sys
+import threading
 import time
 from typing import TextIO
 
@@ -37,14 +38,30 @@ class PlainConsole:
     def __init__(self, steps: list[str], run: str, stream: TextIO):
         self._width = max(len(name) for name in steps)
         self._stream = stream
-        self._said: dict[str, float] = {}
+        self._running: dict[str, dict] = {}
+        self._lock = threading.Lock()
+        self._ended = threading.Event()
         self._print(f"run {run}")
 
     def __enter__(self) -> "PlainConsole":
+        threading.Thread(target=self._watch, name="console", daemon=True).start()
         return self
 
     def __exit__(self, *_) -> None:
-        pass
+        self._ended.set()
+
+    def _watch(self) -> None:
+        """A step may say nothing for minutes (a large download, XLA); the user must not wonder."""
+        while not self._ended.wait(1.0):
+            self.remind()
+
+    def remind(self) -> None:
+        """Says which steps are still running, if nothing has been said of them for long."""
+        with self._lock:
+            now = time.monotonic()
+            for step, running in self._running.items():
+                if now - running["said"] >= PLAIN_PROGRESS_SECONDS:
+                    self._say(step, f"{now - running['started']:6.0f} s, still running")
 
     def _print(self, line: str) -> None:
         # A run must not die because nobody reads its progress any more (`| head`).
@@ -53,7 +70,13 @@ class PlainConsole:
 
     def observe(self, step: str, what: str, facts: dict) -> None:
         """Says what has happened, if it is worth a line."""
+        with self._lock:
+            self._observe(step, what, facts)
+
+    def _observe(self, step: str, what: str, facts: dict) -> None:
         name = step.ljust(self._width)
+        if what in ("executed", "cached", "retried"):
+            self._running.pop(step, None)
         if what == "executed":
             self._print(f"{name}  {facts['seconds']:6.1f} s  {show_values(facts['summary'])}")
         elif what == "cached":
@@ -61,14 +84,21 @@ class PlainConsole:
         elif what in NOTES:
             self._print(f"{name}  {what}: {facts['error']}")
         elif what == "started":
-            self._said[step] = time.monotonic()
-        elif what == "progress" and facts["total"] and self._is_time(step):
-            self._said[step] = time.monotonic()
-            share = f"{facts['done']}/{facts['total']}"
-            self._print(f"{name}  {share:>8}  {show_values(facts['values'])}")
+            now = time.monotonic()
+            self._running[step] = {"started": now, "said": now, "values": {}}
+        elif what == "progress" and step in self._running:
+            running = self._running[step]
+            running["values"] |= facts["values"]
+            is_time = time.monotonic() - running["said"] >= PLAIN_PROGRESS_SECONDS
+            if facts["total"] and is_time:
+                share = f"{facts['done']}/{facts['total']}"
+                self._say(step, f"{share:>8}")
 
-    def _is_time(self, step: str) -> bool:
-        return time.monotonic() - self._said.get(step, 0.0) >= PLAIN_PROGRESS_SECONDS
+    def _say(self, step: str, how_far: str) -> None:
+        running = self._running[step]
+        running["said"] = time.monotonic()
+        name = step.ljust(self._width)
+        self._print(f"{name}  {how_far}  {show_values(running['values'])}".rstrip())
 
 
 class LiveConsole:

@@ -4,13 +4,54 @@ Comes in: directories and small documents. Goes out: the same, on the disk (fsyn
 matters, in one atomic rename.
 """
 
+import errno
 import hashlib
 import json
 import os
+import re
+import shutil
 import tempfile
 from pathlib import Path
 
 CHUNK_BYTES = 2**16
+
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+_SAYS_FULL = re.compile(
+    # NumPy, SQLite, and libraries that keep the system's text but not its number (Beam, HDF5).
+    r"\d+ requested and \d+ written|disk is full|" + "|".join(map(os.strerror, _FULL))
+)
+
+
+class DiskFull(OSError):
+    """There is no space left; the message says where."""
+
+
+def full_disk(error: BaseException, places: list[Path]) -> str | None:
+    """A sentence if an error, or one that it was raised from, says that a disk is full, else None.
+
+    Args:
+        places: where it may have been, if the error does not say: the one with the least space.
+    """
+    seen: BaseException | None = error
+    while seen is not None:
+        if isinstance(seen, DiskFull):
+            return str(seen)
+        fullest = min(places, key=_free_bytes)
+        # What SQLite says when it finds no space for its shared memory file.
+        unclear = "disk I/O error" in str(seen) and _free_bytes(fullest) < 2**16
+        if getattr(seen, "errno", None) in _FULL or _SAYS_FULL.search(str(seen)) or unclear:
+            place = getattr(seen, "filename", None) or fullest
+            return (
+                f"The disk is full: {place} cannot be written. Free space there, then go on with "
+                "`penstock resume`."
+            )
+        seen = seen.__cause__ or seen.__context__
+    return None
+
+
+def _free_bytes(place: Path) -> int:
+    there = next((path for path in (place, *place.parents) if path.exists()), Path("/"))
+    return shutil.disk_usage(there).free
 
 
 def sync_directory(directory: Path) -> None:

@@ -84,7 +84,15 @@ def digest_of_paths(index: FileIndex, paths: list[Path]) -> dict[str, str]:
     # By strings: `commonpath` and `relpath` cost more than looking at the files themselves. What
     # the first and the last name have in common, all have; up to its last `/` it is a folder.
     folder = len(os.path.commonprefix([names[0], names[-1]]).rpartition("/")[0]) + 1
-    return {name[folder:]: str(index.digest_of(name)) for name in names}
+    return {name[folder:]: _content(index, name) for name in names}
+
+
+def _content(index: FileIndex, name: str) -> str:
+    """The digest, or why there is none: a file may go while a folder of them is looked at."""
+    try:
+        return str(index.digest_of(name))
+    except OSError as error:
+        return f"cannot be read: {error.strerror}"
 
 
 def summary(digests: dict[str, str]) -> str:

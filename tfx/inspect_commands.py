@@ -18,10 +18,9 @@ def list_runs(directory: str, database: str | None, as_json: bool) -> int:
         return 0
     for row in rows:
         started = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(row["started_at"]))
-        seconds = row["ended_at"] - row["started_at"]
-        print(
-            f"{row['run']}  {row['state']:<11}  {started}  {seconds:8.1f} s  {row.get('reason') or ''}"
-        )
+        # What was worked on it, as far as it is known: a process that was killed says nothing.
+        seconds = f"{row['seconds']:8.1f} s" if "seconds" in row else " " * 10
+        print(f"{row['run']}  {row['state']:<11}  {started}  {seconds}  {row.get('reason') or ''}")
     if not rows:
         print(f"The store {store.directory} has no runs yet.")
     return 0

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import click
 
-FAULT, INTERRUPTED = 2, 130
+FAILED, FAULT, INTERRUPTED = 1, 2, 130
 
 
 def exit_code_of(command: Callable[[], int | None]) -> int:
@@ -22,6 +22,7 @@ def exit_code_of(command: Callable[[], int | None]) -> int:
 
 
 def _run(command: Callable[[], int | None]) -> int:
+    from penstock.tfx.durable import DiskFull
     from penstock.tfx.lease import LeaseHeld
     from penstock.tfx.store import StoreUnusable
 
@@ -37,6 +38,9 @@ def _run(command: Callable[[], int | None]) -> int:
         return INTERRUPTED
     except (BrokenPipeError, SystemExit):  # click leaves so when the reader of our output has gone
         return 0
+    except DiskFull as error:
+        print(f"Error: {error}", file=sys.stderr)
+        return FAILED
     except (ValueError, LeaseHeld, StoreUnusable, OSError) as error:
         print(f"Error: {error}", file=sys.stderr)
         return FAULT

@@ -114,15 +114,25 @@ class Metadata:
         with self._connect() as connection:
             return connection.execute(query.order_by(contexts.c.number)).scalar()
 
-    def end_run(self, run: str, state: str, facts: dict) -> None:
-        """Records how a run ended; `facts` are added to its properties."""
+    def end_run(self, run: str, state: str, facts: dict, seconds: float = 0.0) -> None:
+        """Records how a run ended.
+
+        Args:
+            facts: added to its properties.
+            seconds: how long it was worked on this time; what stands between a stop and its
+                resumption does not count.
+        """
         key = (contexts.c.type == "run") & (contexts.c.name == run)
         with self._write() as connection:
             before = connection.execute(sa.select(contexts.c.properties).where(key)).scalar_one()
             connection.execute(
                 sa.update(contexts)
                 .where(key)
-                .values(state=state, updated_at=time.time(), properties={**before, **facts})
+                .values(
+                    state=state,
+                    updated_at=time.time(),
+                    properties={**before, **facts, "seconds": before.get("seconds", 0.0) + seconds},
+                )
             )
 
     def runs(self) -> list[dict]:
@@ -188,11 +198,13 @@ class Metadata:
 
     def end_execution(self, id: str, state: str, error: str | None = None) -> None:
         """Records that an execution made nothing."""
+        now, started = time.time(), executions.c.started_at
+        seconds = sa.case((started > now, 0.0), else_=now - started)  # a clock may jump back
         with self._write() as connection:
             connection.execute(
                 sa.update(executions)
                 .where(executions.c.id == id)
-                .values(state=state, error=error, seconds=time.time() - executions.c.started_at)
+                .values(state=state, error=error, seconds=seconds)
             )
 
     def reuse_execution(self, run: str, step: str, id: str) -> None:

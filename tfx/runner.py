@@ -13,7 +13,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from penstock.tfx import cache, published
+from penstock.tfx import cache, durable, published
 from penstock.tfx.accelerators import accelerator_visible
 from penstock.tfx.component import Environment, Input
 from penstock.tfx.crash_points import reach
@@ -97,7 +97,7 @@ def run_pipeline(
     faults = [f for step in pipeline.steps for f in step.component.check(step.parameters)]
     if faults:
         raise ValueError("\n".join(faults))
-    with store.lease(run):
+    with store.full_disk_explained(), store.lease(run):
         store.keep_config(run, config)
         store.recover(run)
         store.recover_dead_runs()
@@ -110,7 +110,7 @@ def run_pipeline(
         except RunEnded as end:
             state, step, reason = end.state, end.step, end.reason
         except (OSError, StoreUnusable) as error:  # the disk is full, a folder is gone
-            state, reason = "FAILED", f"The store {store.directory} cannot be written: {error}"
+            state, reason = "FAILED", _unusable(store, error)
         except Exception as error:
             state, reason = "FAILED", f"The orchestrator failed: {type(error).__name__}: {error}"
             raise RuntimeError(reason) from error  # a fault of ours: the traceback is shown
@@ -118,8 +118,19 @@ def run_pipeline(
             # What cannot be recorded now is found out by `recover`: the lease tells a dead run.
             with signals_held(), suppress(StoreUnusable, OSError):
                 running.close()
-                store.metadata.end_run(run, state, {"reason": reason, "stopped_at": step})
+                facts = {"reason": reason, "stopped_at": step}
+                store.metadata.end_run(run, state, facts, time.monotonic() - started)
     return RunResult(run, state, reason, step, running.states, time.monotonic() - started)
+
+
+def _unusable(store: Store, error: OSError | StoreUnusable) -> str:
+    """Why the orchestrator could not go on, in one sentence."""
+    named = getattr(error, "filename", None)
+    if isinstance(named, str) and not Path(named).is_relative_to(store.directory):
+        said = durable.full_disk(error, [store.directory]) or f"{named}: {error.strerror}."
+        return f"A file outside the store cannot be read or written: {said}"
+    full = durable.full_disk(error, [store.directory])
+    return full or f"The store {store.directory} cannot be written: {error}"
 
 
 @contextmanager
@@ -359,7 +370,9 @@ class _Run:
         self._finish(state, "executed", record)
 
     def _failed(self, state: StepState, message: dict) -> None:
-        self._end(state, "failed", message["error"])
+        # On a full disk the database cannot be written either; the reason of the step comes first.
+        with suppress(StoreUnusable, OSError):
+            self._end(state, "failed", message["error"])
         log = self.store.log_file(self.name, state.step.name)
         reason = f"{state.step.name} failed: {message['error']} (full log: {log})"
         raise RunEnded("FAILED", state.step.name, reason)
@@ -407,9 +420,9 @@ class _Run:
 
     def _end(self, state: StepState, status: str, error: str) -> None:
         outcome = "FAILED" if status == "failed" else "ABANDONED"
+        state.status = status
         self.store.metadata.end_execution(state.execution, outcome, error)
         published.remove(self.store.staging(state.execution))
-        state.status = status
 
 
 def death_sentence(code: int) -> str:

@@ -49,6 +49,10 @@ class Store:
     @cached_property
     def metadata(self):
         """The metadata store; the first use opens it (SQLAlchemy is imported only then)."""
+        with self.full_disk_explained():
+            return self._open()
+
+    def _open(self):
         from penstock.tfx.database import open_database
         from penstock.tfx.metadata import Metadata
 
@@ -66,6 +70,17 @@ class Store:
                 "elsewhere. One database serves one `store.directory`; name the right one of either."
             )
         return metadata
+
+    @contextlib.contextmanager
+    def full_disk_explained(self):
+        """Raises `durable.DiskFull`, a sentence, where the body finds the store's disk full."""
+        try:
+            yield
+        except (OSError, StoreUnusable) as error:
+            reason = durable.full_disk(error, [self.directory])
+            if reason is None:
+                raise
+            raise durable.DiskFull(reason) from error
 
     def _id(self) -> str:
         """What tells this directory from others, wherever it is moved."""

@@ -9,19 +9,18 @@ import argparse
 import contextlib
 import importlib
 import json
-import linecache
 import logging
 import os
 import queue
 import signal
 import sys
-import sysconfig
+import tempfile
 import threading
 import time
 import traceback
 from pathlib import Path
 
-from penstock.tfx import messages, published
+from penstock.tfx import durable, messages, published
 from penstock.tfx.component import ExecutionContext, Input, Output
 from penstock.tfx.crash_points import reach
 
@@ -70,10 +69,10 @@ def _import_libraries(environment: dict) -> None:
 
 def execute(task: dict, sender: int, verified: set) -> dict:
     """Executes one step and returns the message that says how it went."""
-    _redirect_output(Path(task["log"]))
     started = time.monotonic()
     reply = {"execution": task["execution"]}
     try:
+        _redirect_output(Path(task["log"]))
         _reset_keras()
         for artifact in task["inputs"].values():
             _verify(Path(artifact["path"]), verified)
@@ -86,45 +85,23 @@ def execute(task: dict, sender: int, verified: set) -> dict:
     except published.CorruptArtifact as error:
         return {"type": "corrupt", **reply, "error": str(error), "directory": str(error.directory)}
     except Exception as error:
-        traceback.print_exc()
-        return {"type": "failed", **reply, "error": sentence(error)}
+        places = [Path(task["staging"]), Path(task["scratch"]), Path(tempfile.gettempdir())]
+        reason = durable.full_disk(error, places) or sentence(error)
+        with contextlib.suppress(OSError):  # the log may be on the full disk
+            traceback.print_exc()
+        return {"type": "failed", **reply, "error": reason}
     finally:
-        sys.stdout.flush()
-        sys.stderr.flush()
+        for stream in (sys.stdout, sys.stderr):
+            with contextlib.suppress(OSError):
+                stream.flush()
 
 
 def sentence(error: Exception) -> str:
     """What a person reads of an exception; the full traceback is in the log."""
     text = str(error).strip().encode("utf-8", "backslashreplace").decode()
-    kind = type(error).__name__
-    if not isinstance(error, ValueError | TypeError | OSError) or not text:
-        text = f"{kind}: {text}" if text else kind
-    return text + _users_line(error)
-
-
-def _users_line(error: Exception) -> str:
-    """` (my_package/data.py, line 40)`: the innermost code that is neither ours nor installed.
-
-    Not for a sentence that this code raised on purpose.
-    """
-    lines = [
-        (file, line)
-        for frame, line in traceback.walk_tb(error.__traceback__)
-        if _is_users(file := frame.f_code.co_filename, frame.f_globals.get("__name__") or "")
-    ]
-    if not lines:
-        return ""
-    file, line = lines[-1]
-    if isinstance(error, ValueError) and "raise " in linecache.getline(file, line):
-        return ""
-    folder = f"{os.getcwd()}{os.sep}"
-    return f" ({file.removeprefix(folder)}, line {line})"
-
-
-def _is_users(file: str, module: str) -> bool:
-    installed = tuple(sysconfig.get_path(name) for name in ("stdlib", "purelib", "platlib"))
-    ours = module == "__main__" or module.startswith("penstock.")
-    return not ours and os.path.isfile(file) and not file.startswith(installed)
+    if isinstance(error, ValueError | TypeError | OSError) and text:
+        return text
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 
 def _redirect_output(log: Path) -> None:

@@ -1,6 +1,7 @@
 """What a person sees of a run."""
 
 import io
+import time
 
 import pytest
 from rich.console import Console
@@ -39,6 +40,43 @@ def test_a_long_step_says_how_far_it_is_every_ten_seconds(monkeypatch):
         "Trainer     10/25  loss 0.5",
         "Trainer     20/25  loss 0.5",
     ]
+
+
+def test_a_long_step_without_a_total_says_that_it_is_still_running(monkeypatch):
+    now = [0.0]
+    monkeypatch.setattr("penstock.tfx.console.time.monotonic", lambda: now[0])
+    stream = io.StringIO()
+    console = PlainConsole(["ExampleGen", "Pusher"], "r", stream)
+    console.observe("ExampleGen", "started", {"log": "x"})
+    for second in range(35):
+        now[0] = float(second)
+        if second == 15:
+            progress = {"done": None, "total": None, "values": {"examples": 700}}
+            console.observe("ExampleGen", "progress", progress)
+        console.remind()
+    console.observe("ExampleGen", "executed", DONE)
+    now[0] = 99.0
+    console.remind()
+    assert stream.getvalue().splitlines()[1:] == [
+        "ExampleGen      10 s, still running",
+        "ExampleGen      20 s, still running  examples 700",
+        "ExampleGen      30 s, still running  examples 700",
+        "ExampleGen     1.2 s  examples 1797  accuracy 0.9877",
+    ]
+
+
+def test_the_reminder_comes_by_itself_and_ends_with_the_run(monkeypatch):
+    monkeypatch.setattr("penstock.tfx.console.PLAIN_PROGRESS_SECONDS", 0.0)
+    stream = io.StringIO()
+    with PlainConsole(["Trainer"], "r", stream) as console:
+        console.observe("Trainer", "started", {"log": "x"})
+        deadline = time.monotonic() + 20
+        while "still running" not in stream.getvalue() and time.monotonic() < deadline:
+            time.sleep(0.05)
+    said = stream.getvalue()
+    assert said.endswith(" s, still running\n")
+    time.sleep(1.2)
+    assert stream.getvalue() == said
 
 
 @pytest.fixture

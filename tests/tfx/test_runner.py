@@ -295,7 +295,8 @@ def test_a_disk_that_is_full_fails_the_run_which_then_goes_on(toy):
         first = toy()
     assert first.state == "FAILED"
     assert first.reason == (
-        f"The store {toy.store.directory} cannot be written: [Errno 28] No space left on device"
+        f"The disk is full: {toy.store.directory} cannot be written. Free space there, then go on with "
+        "`penstock resume`."
     )
     second = toy(name=first.run)
     assert second.state == "COMPLETE"

@@ -14,7 +14,7 @@ import shutil
 from datetime import UTC, datetime
 from pathlib import Path
 
-from penstock.tfx import versions
+from penstock.tfx import durable, versions
 from penstock.tfx.artifacts import Blessing, Model, ParityReport, PushedModel
 from penstock.tfx.component import Component, Environment, ExecutionContext
 from penstock.tfx.crash_points import reach
@@ -148,7 +148,7 @@ def _full_disk_explained(destination):
         found = re.match(r"\[Errno (\d+)\]", text)
         number = int(found[1]) if found else error.errno
         if number in (errno.ENOSPC, errno.EDQUOT):
-            raise OSError(
+            raise durable.DiskFull(
                 f"`push.destination` `{destination}` cannot be written: {os.strerror(number)}. "
                 "Free space there, then resume."
             ) from error
