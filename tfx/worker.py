@@ -9,11 +9,13 @@ import argparse
 import contextlib
 import importlib
 import json
+import linecache
 import logging
 import os
 import queue
 import signal
 import sys
+import sysconfig
 import tempfile
 import threading
 import time
@@ -99,9 +101,35 @@ def execute(task: dict, sender: int, verified: set) -> dict:
 def sentence(error: Exception) -> str:
     """What a person reads of an exception; the full traceback is in the log."""
     text = str(error).strip().encode("utf-8", "backslashreplace").decode()
-    if isinstance(error, ValueError | TypeError | OSError) and text:
-        return text
-    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+    kind = type(error).__name__
+    if not isinstance(error, ValueError | TypeError | OSError) or not text:
+        text = f"{kind}: {text}" if text else kind
+    return text + _users_line(error)
+
+
+def _users_line(error: Exception) -> str:
+    """` (my_package/data.py, line 40)`: the innermost code that is neither ours nor installed.
+
+    Not for a sentence that this code raised on purpose.
+    """
+    lines = [
+        (file, line)
+        for frame, line in traceback.walk_tb(error.__traceback__)
+        if _is_users(file := frame.f_code.co_filename, frame.f_globals.get("__name__") or "")
+    ]
+    if not lines:
+        return ""
+    file, line = lines[-1]
+    if isinstance(error, ValueError) and "raise " in linecache.getline(file, line):
+        return ""
+    folder = f"{os.getcwd()}{os.sep}"
+    return f" ({file.removeprefix(folder)}, line {line})"
+
+
+def _is_users(file: str, module: str) -> bool:
+    installed = tuple(sysconfig.get_path(name) for name in ("stdlib", "purelib", "platlib"))
+    ours = module == "__main__" or module.startswith("penstock.")
+    return not ours and os.path.isfile(file) and not file.startswith(installed)
 
 
 def _redirect_output(log: Path) -> None:
