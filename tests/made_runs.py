@@ -14,6 +14,7 @@ from tensorflow_metadata.proto.v0 import statistics_pb2
 
 from penstock.pipelines import (
     anomalies,
+    duplicates,
     example_codec,
     examples,
     quarantine,
@@ -121,21 +122,25 @@ def _records(split):
         Picture.fromarray(pixels).save(stream, "PNG")
         remark = f"</svg><img src=x onerror=alert({index})>"
         values = {"image": stream.getvalue(), "label": label, "remark": remark}
+        values |= {"sentence": f"sentence number {index}", "length": 3}
         yield f"{split}-{index}", values | {"weight": np.float32(index / 4)}
 
 
-def _examples(directory, store):
+def _examples(directory, store, features=FEATURES):
     del store
     for split in SPLITS:
-        lines = [example_codec.serialise(key, values, FEATURES) for key, values in _records(split)]
+        lines = [example_codec.serialise(key, values, features) for key, values in _records(split)]
         tfrecord.write_records(directory / examples.shard_name(split, 0, 1), lines)
-    examples.write_description(directory, FEATURES, SPLITS, dict.fromkeys(SPLITS, 1))
+    examples.write_description(directory, features, SPLITS, dict.fromkeys(SPLITS, 1))
 
 
 def _quarantine(directory, store):
     del store
     bad = [BadRecord("photos/<i>.png", index, "The file is empty.") for index in range(12)]
     quarantine.write(directory, [*bad, BadRecord("\udcff.png", 0, "It is `no` image.")], 36)
+    equal = [{"split": s, "key": f"{s}-1", "file": "photos/1.png"} for s in ("test", "train")]
+    shown = [{"count": 2, "splits": ["test", "train"], "examples": equal}]
+    duplicates.write(directory, {"repeats": 1, "leaks": 1, "shown": shown})
 
 
 def _statistics(directory, store):

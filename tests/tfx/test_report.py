@@ -1,5 +1,6 @@
 """The report's page of made runs: whole, safe, self-contained, whatever is missing."""
 
+import json
 import re
 import shutil
 import subprocess
@@ -8,6 +9,7 @@ from html.parser import HTMLParser
 
 import pytest
 
+from penstock.pipelines.features import Number, Text
 from penstock.tfx.report.write import write_report
 from penstock.tfx.store import Store
 
@@ -79,6 +81,8 @@ def test_a_complete_run_has_every_section_and_says_what_came_out(page):
     assert said.endswith("its model was blessed and pushed as version 3.")
     assert "missing" not in {attributes.get("class") for attributes in page.all("p")}
     assert "13 of 49 records (26.5 %) could not be used" in page.text  # 13 / 49 = 0.2653
+    assert "1 content is in several splits at once" in page.text
+    assert "1 example repeats the content of another one." in page.text
     assert "`weight`" not in page.text
     assert "Expected at most 1, found 4.25" in page.text  # (18 - 1) / 4 in train
     assert "3 of 12 answers are wrong" in page.text
@@ -205,3 +209,47 @@ def test_the_command_imports_neither_tensorflow_nor_keras_nor_beam(whole):
     done = subprocess.run([sys.executable, "-P", "-c", code], capture_output=True, text=True)
     assert done.stderr == ""
     assert done.stdout.splitlines()[-1] == "[] 0"
+
+
+def test_a_task_without_images_and_confusions_has_tables_and_texts(
+    reported, made_runs, monkeypatch
+):
+    """What a translator leaves behind: texts in, texts out, no classes, no loss for each example."""
+
+    def examples(directory, store):
+        made_runs._examples(directory, store, {"sentence": Text(), "length": Number(dtype="int64")})
+
+    def evaluation(directory, store):
+        rows = [{"key": f"test-{i}", "text": f"answer {i}", "correct": i > 4} for i in range(12)]
+        lines = "".join(json.dumps(row) + "\n" for row in rows)
+        (directory / "rows.jsonl").write_text(lines)
+        measured = {"value": 7 / 12, "low": None, "high": None, "interval": None}
+        document = {"split": "test", "examples": 12, "confidence": 0.95, "slices": []}
+        document |= {"overall": {"exact_match": measured}, "details": {}, "baseline": {}}
+        (directory / "metrics.json").write_text(json.dumps(document))
+
+    monkeypatch.setitem(made_runs.WRITERS, "Examples", examples)
+    monkeypatch.setitem(made_runs.WRITERS, "Evaluation", evaluation)
+    page = reported.make()
+    assert page.all("img") == []
+    assert "Confusions" not in page.text
+    assert "Slices" not in page.text
+    assert "sentence number 3" in page.text
+    assert "exact_match 0.583" in page.text  # 7 / 12
+    assert "answer 4" in page.text
+    assert "answer 5" not in page.text
+    assert "5 of 12 examples were answered wrongly" in page.text
+
+
+def test_a_run_that_is_under_way_is_said_to_be(reported):
+    name = reported._made.make_run(
+        reported.store, reported._config, last="Trainer", ending="INTERRUPTED"
+    )
+    lease = reported.store.lease(name)
+    lease.acquire()
+    try:
+        page = reported.page()
+    finally:
+        lease.release()
+    assert "it is still running : the page shows what is complete." in page.text
+    assert "box running" in [a.get("class") for a in page.all("g")]

@@ -29,7 +29,14 @@ def test_number(value, text):
 
 @pytest.mark.parametrize(
     ("value", "text"),
-    [(1.0, "1.000"), (0.98987, "0.990"), (1234.5, "1,234.500"), (0.00012, "0.00012"), (None, "–")],
+    [
+        (1.0, "1.000"),
+        (0.98987, "0.990"),
+        (1234.5, "1,234.500"),
+        (0.00012, "0.00012"),
+        (-0.25, "−0.250"),
+        (None, "–"),
+    ],
 )
 def test_fixed(value, text):
     assert formats.fixed(value) == text

@@ -122,7 +122,7 @@ def test_limits_and_differences_are_said_in_words(tmp_path):
         ("may fall by 0.01", False),
     ]
     assert row["interval"] == "0.8500 to 0.9400"
-    assert row["baseline"] == "−0.0200 (-0.0300 to -0.0100) against 0.9200"
+    assert row["baseline"] == "−0.0200 (−0.0300 to −0.0100) against 0.9200"
 
 
 def test_searching_ends_at_its_limit_of_records(made_runs, tmp_path, monkeypatch):

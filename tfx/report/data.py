@@ -9,12 +9,13 @@ from itertools import islice
 from google.protobuf.message import DecodeError
 from google.protobuf.text_format import ParseError
 
-from penstock.pipelines import anomalies, examples
+from penstock.pipelines import anomalies, duplicates, examples
 from penstock.pipelines.features import Audio, Image, Label, Number
 from penstock.tfx.report import formats, samples, statistics
 from penstock.tfx.report.collect import Run
 
 MOST_BAD, MOST_REASONS, MOST_ANOMALIES = 10, 10, 50
+MOST_CONTENTS, MOST_COPIES = 5, 4
 CHANNELS = {1: "grey", 3: "RGB", 4: "RGBA"}
 UNREADABLE = (OSError, ValueError, KeyError, DecodeError, ParseError)
 """What reading an artifact raises whose files are gone or damaged."""
@@ -25,6 +26,7 @@ def section(run: Run) -> dict:
     return {
         "splits": _readable(_splits, run, "Examples"),
         "quarantine": _readable(_quarantine, run, "Quarantine"),
+        "copies": _readable(_copies, run, "Quarantine"),
         "samples": _readable(_samples, run, "Examples"),
         "statistics": _readable(
             lambda r: statistics.section(r.artifacts["Statistics"]), run, "Statistics"
@@ -105,6 +107,25 @@ def _quarantine(run: Run) -> dict:
         ],
         "left_out": bad - len(first),
         "path": str(directory / "bad_records.jsonl"),
+    }
+
+
+def _copies(run: Run) -> dict | None:
+    """Examples with equal contents; None where ExampleGen did not look for them."""
+    found = run.document("Quarantine", duplicates.FILE)
+    if found is None:
+        return None
+    return {
+        "repeats": found["repeats"],
+        "warning": duplicates.warning(found),
+        "rows": [
+            {
+                "count": content["count"],
+                "splits": formats.label(", ".join(content["splits"]), 80),
+                "keys": [formats.label(e["key"], 60) for e in content["examples"][:MOST_COPIES]],
+            }
+            for content in found["shown"][:MOST_CONTENTS]
+        ],
     }
 
 

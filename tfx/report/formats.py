@@ -24,9 +24,9 @@ def fixed(value, places: int = 3) -> str:
     """A metric: always with the same number of decimal places, so that columns line up."""
     if value is None:
         return MISSING
-    if value and abs(value) < 10**-places:
-        return f"{value:.2g}"
-    return f"{value:,.{places}f}"
+    small = value and abs(value) < 10**-places
+    text = f"{value:.2g}" if small else f"{value:,.{places}f}"
+    return text.replace("-", "\N{MINUS SIGN}", 1) if value < 0 else text
 
 
 def percent(share: float, places: int = 1) -> str:

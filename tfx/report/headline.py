@@ -55,9 +55,10 @@ def _verdict(run: Run) -> tuple[str, str, str | None]:
         return f"{where} stopped it", ", so that nothing was pushed.", run.reason
     if run.state == "FAILED":
         where = run.stopped_at or "it"
-        return f"{where} failed", ", so that nothing was pushed.", run.reason
+        why = (run.reason or "").removeprefix(f"{where} failed: ")
+        return f"{where} failed", ", so that nothing was pushed.", why
     if run.state == "INTERRUPTED":
-        return "it was interrupted", f": penstock resume {run.name} goes on with it.", run.reason
+        return "it was interrupted", f": `penstock resume {run.name}` goes on with it.", run.reason
     if run.state == "RUNNING":
         return "it is still running", ": the page shows what is complete.", None
     blessing = run.document("Blessing", "blessing.json") or {}

@@ -76,6 +76,11 @@ def histogram(prefix: str, name: str, splits: dict[str, tuple[list, list]]) -> M
         return svg.inline(figure, prefix, f"Distribution of {name} in {', '.join(splits)}.")
 
 
+def rows_in_grid(rows: int) -> int:
+    """How many ordinary pictures are as high as one with so many rows, captions counted."""
+    return max(1, round((74 + ROW * rows) / 270))
+
+
 def class_shares(prefix: str, classes: list[str], splits: dict[str, list[float]]) -> Markup:
     """The share of each class in each split; `splits` maps a split to shares, 0 to 1."""
     with svg.style():

@@ -20,6 +20,7 @@ READ_RECORDS, READ_BYTES = 20_000, 2**28
 SEARCH_RECORDS, SEARCH_BYTES = 500_000, 2**30
 """The same for examples that are asked for by key."""
 TEXT_LENGTH = 160
+SMALL = 48
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,12 @@ class Samples:
     split: str
     left_out: int
     has_images: bool
+
+    @property
+    def is_small(self) -> bool:
+        """Whether every image has so few pixels that each must be seen."""
+        found = [example["image"] for group in self.groups for example in group["examples"]]
+        return all(image["width"] <= SMALL and image["height"] <= SMALL for image in found if image)
 
     @property
     def longest_name(self) -> int:

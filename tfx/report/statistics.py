@@ -3,6 +3,7 @@
 Comes in: the Statistics artifact. Goes out: plain values and pictures for the template.
 """
 
+import re
 from pathlib import Path
 
 from tensorflow_metadata.proto.v0 import statistics_pb2
@@ -136,6 +137,7 @@ def _labels(prefix, name, datasets) -> dict:
     return {
         "name": formats.label(name),
         "svg": plots.class_shares(prefix, shown, shares),
+        "rows": plots.rows_in_grid(len(shown)),
         "classes": len(classes),
         "left_out": len(classes) - len(shown),
         "empty": sum(not amount for amount in first.values()),
@@ -144,8 +146,9 @@ def _labels(prefix, name, datasets) -> dict:
 
 
 def _natural(text: str):
-    """Numbers by their value, other names by the alphabet."""
-    return (0, float(text), "") if text.isascii() and text.isdigit() else (1, 0.0, text)
+    """By the alphabet, and by the value of the numbers in it: "class 9" before "class 10"."""
+    parts = re.split(r"([0-9]+)", text)
+    return [(int(part), "") if place % 2 else (0, part) for place, part in enumerate(parts)]
 
 
 def _text(name, datasets) -> dict:

@@ -45,6 +45,7 @@ def section(run: Run) -> dict:
         "box": (graph.BOX_WIDTH, graph.BOX_HEIGHT),
         "boxes": boxes,
         "lines": lines,
+        "kinds": {line["kind"] for line in lines},
         "rows": [_row(facts) for facts in known.values()],
         "description": _description(run),
     }
