@@ -5,16 +5,14 @@ Each full run begins with an empty store; libraries are byte-compiled and in the
 """
 
 import argparse
-import os
-import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from pathlib import Path
 
-CONFIG = Path(__file__).parents[1] / "configs" / "vision" / "digits.yaml"
-PENSTOCK = [sys.executable, "-P", "-c", "from penstock.tfx.main import main; main()"]
+from tables import CONFIGS, PENSTOCK, machine, spread, table
+
+CONFIG = str(CONFIGS / "vision" / "digits.yaml")
 
 
 def call(folder: str, *arguments: str) -> float:
@@ -27,32 +25,39 @@ def call(folder: str, *arguments: str) -> float:
     return seconds
 
 
+def measure(repeats: int) -> dict[str, list[float]]:
+    """Command -> its seconds, each repeat in a folder of its own."""
+    times: dict[str, list[float]] = {}
+    for repeat in range(repeats):
+        with tempfile.TemporaryDirectory() as folder:
+            rate = f"train.optimizer.learning_rate={0.004 - repeat * 1e-4}"
+            commands = {
+                "`penstock run`, empty store": ("run", CONFIG),
+                "`penstock run` again, all cached": ("run", CONFIG),
+                "`penstock run`, learning rate changed": ("run", CONFIG, rate),
+                "`penstock runs`": ("runs",),
+                "`penstock validate`": ("validate", CONFIG),
+                "`penstock --help`": ("--help",),
+            }
+            for name, arguments in commands.items():
+                times.setdefault(name, []).append(call(folder, *arguments))
+    return times
+
+
+def report(times: dict[str, list[float]]) -> str:
+    """The table, in seconds."""
+    rows = [
+        [name, *(f"{value:.2f}" for value in spread(list_of))] for name, list_of in times.items()
+    ]
+    return table(["command", "minimum", "median", "maximum"], rows)
+
+
 def main() -> None:
     """Measures and prints."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--repeats", type=int, default=5)
     repeats = parser.parse_args().repeats
-    times: dict[str, list[float]] = {}
-    for repeat in range(repeats):
-        with tempfile.TemporaryDirectory() as folder:
-            commands = {
-                "full run, empty store": ("run", str(CONFIG)),
-                "identical run, all cached": ("run", str(CONFIG)),
-                "learning rate changed": (
-                    "run",
-                    str(CONFIG),
-                    f"train.optimizer.learning_rate={0.004 - repeat * 1e-4}",
-                ),
-                "`penstock validate`": ("validate", str(CONFIG)),
-                "`penstock --help`": ("--help",),
-            }
-            for name, arguments in commands.items():
-                times.setdefault(name, []).append(call(folder, *arguments))
-    print(f"{os.cpu_count()} cores, {repeats} repeats, seconds\n")
-    print("| command | minimum | median | maximum |\n|---|---|---|---|")
-    for name, seconds in times.items():
-        low, middle, high = min(seconds), statistics.median(seconds), max(seconds)
-        print(f"| {name} | {low:.2f} | {middle:.2f} | {high:.2f} |")
+    print(f"{machine()}, {repeats} repeats, seconds\n\n{report(measure(repeats))}")
 
 
 if __name__ == "__main__":

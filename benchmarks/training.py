@@ -1,0 +1,234 @@
+"""Training throughput of the Trainer beside plain Keras: same network, pictures and batch size.
+
+`python benchmarks/training.py [--count 20000] [--epochs 7] [--network cnn]`. One process for each
+way, all alive and warm (one epoch is thrown away); then each trains one epoch in turn, again and
+again, so that all meet the same moments of a noisy machine. An epoch is all training steps and the
+validation. The Trainer's way is its own code, with checkpoints, resume, progress, TensorBoard and op
+determinism, from TransformedExamples on disk; `plain_keras.py` has none of these and its pictures
+are in memory. "Trainer : this" above 1 means that the Trainer is the faster one.
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+from generated_images import CLASSES, SIZE, pixels_of
+from tables import machine, table
+
+BATCH_SIZE = 128
+WAYS = {
+    "memory": "Trainer",
+    "off": "Trainer, `train.cache=off`",
+    "arrays": "plain Keras, `fit(x, y)`",
+    "tf.data": "plain Keras, tf.data",
+}
+"""What trains -> how it is called in the table; the first two are values of `train.cache`."""
+NETWORKS = {
+    "cnn": {"type": "cnn", "filters": [32, 64], "dense_units": [128], "dropout": 0.0},
+    "mlp": {"type": "mlp", "hidden_units": [128], "dropout": 0.0},
+}
+HELD_OUT = 0.1
+
+
+# What a child does ------------------------------------------------------------------------------
+
+
+def child(way: str, kind: str, count: int, epochs: int) -> None:
+    """Trains an epoch for each line on standard input, and says how long it took."""
+    answers = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)  # what libraries print is no answer
+    images, labels = pixels_of(count)
+    images, held_out = images[..., None], int(count * HELD_OUT)
+    training = images[held_out:], labels[held_out:]
+    validation = images[:held_out], labels[:held_out]
+    turns = _turns(answers)
+    if way in ("arrays", "tf.data"):
+        import plain_keras
+
+        options = {"batch_size": BATCH_SIZE, "epochs": epochs, "callbacks": [turns]}
+        plain_keras.train(kind, way, training, validation, **options)
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        write_transformed(Path(folder), training, validation)
+        train_as_trainer(Path(folder), kind, way, epochs, turns)
+
+
+def _turns(answers):
+    """A callback that waits for its turn before each epoch."""
+    import keras
+
+    class Turns(keras.callbacks.Callback):
+        def on_epoch_begin(self, epoch, logs=None):
+            sys.stdin.readline()
+            self._begun, self._cpu = time.perf_counter(), time.process_time()
+
+        def on_train_batch_end(self, batch, logs=None):
+            self._stepped = time.perf_counter()
+
+        def on_epoch_end(self, epoch, logs=None):
+            now = time.perf_counter()
+            times = {"steps": self._stepped - self._begun, "epoch": now - self._begun}
+            times["cpu"] = time.process_time() - self._cpu
+            print(json.dumps({**times, "loss": float(logs["loss"])}), file=answers, flush=True)
+
+    return Turns()
+
+
+def write_transformed(folder: Path, training, validation) -> None:
+    """`folder/transformed`: what Transform would have written, the pictures as they are."""
+    from penstock.pipelines import tensor_spec, tfrecord
+    from penstock.pipelines.tensor_spec import Tensor
+
+    tensors = {
+        "inputs": Tensor("uint8", (SIZE, SIZE, 1)),
+        "key": Tensor("string", ()),
+        "targets": Tensor("int64", ()),
+    }
+    splits = {"train": training, "validation": validation}
+    directory = folder / "transformed"
+    directory.mkdir()
+    for split, arrays in splits.items():
+        tfrecord.write_records(
+            tensor_spec.shard_path(directory, split, 0, 1), _encoded(*arrays, tensors)
+        )
+    counts = {split: len(arrays[0]) for split, arrays in splits.items()}
+    tensor_spec.write_spec(directory, tensors, counts, dict.fromkeys(splits, 1))
+
+
+def _encoded(images, labels, tensors):
+    import tensorflow as tf
+
+    from penstock.pipelines.tensor_records import encode
+
+    for start in range(0, len(images), 1024):
+        rows = slice(start, start + 1024)
+        keys = [f"{start + index:06d}" for index in range(len(images[rows]))]
+        flat = {"inputs": images[rows], "key": np.array(keys), "targets": labels[rows]}
+        yield from encode({name: tf.constant(value) for name, value in flat.items()}, tensors)
+
+
+def train_as_trainer(folder: Path, kind: str, cache: str, epochs: int, turns) -> None:
+    """What `tfx/components/trainer.py` does between loading the state and the export."""
+    from penstock.models import locate
+    from penstock.pipelines.features import Image, Label
+    from penstock.pipelines.state import State
+    from penstock.tfx.training import data, fit, optimizers, placement
+    from penstock.tfx.training.config import TrainConfig
+
+    names = tuple(f"class_{label}" for label in range(CLASSES))
+    state = State({"image": Image(channels=1, encoding="png"), "label": Label(names=names)})
+    sections = {"prepare": {"height": SIZE, "width": SIZE, "channels": 1}, "model": NETWORKS[kind]}
+    config = locate.config_class("vision.classification").model_validate_json(json.dumps(sections))
+    task = locate.task_class("vision.classification")(config)
+    train = TrainConfig(epochs=epochs, batch_size=BATCH_SIZE, cache=cache)
+    place = placement.choose(train)
+    placement.prepare_process(place, 0)
+    directory = folder / "transformed"
+    with place.scope():
+        model = task.build(state)
+        steps = -(-data.inputs.num_examples(directory, "train") // BATCH_SIZE)
+        optimizer = optimizers.make_optimizer(train.optimizer, steps_per_epoch=steps, epochs=epochs)
+        task.compile(model, optimizer, jit_compile=place.xla)
+        fit.fit(
+            model,
+            lambda epoch, step: data.training_batches(
+                directory, train, task, state, seed=0, first_epoch=epoch, first_step=step
+            ),
+            steps_per_epoch=steps,
+            config=train,
+            seed=0,
+            validation=data.validation_batches(directory, train, task, state),
+            checkpoints=folder / "checkpoints",
+            tensorboard=folder / "tensorboard",
+            on_cpu=place.on_cpu,
+            extra_callbacks=(turns,),
+        )
+
+
+# What the parent does ---------------------------------------------------------------------------
+
+
+def measure(kind: str, count: int, epochs: int, ways=tuple(WAYS)) -> dict[str, list[dict]]:
+    """Way -> for each epoch but the first, seconds: {steps, epoch, cpu}; in turns.
+
+    Raises:
+        RuntimeError: a way did not come to its end.
+    """
+    children = {}
+    for way in ways:
+        command = [sys.executable, __file__, "--child", way, "--network", kind]
+        command += ["--count", str(count), "--epochs", str(epochs + 1)]
+        children[way] = subprocess.Popen(
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+            env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "2"},
+        )
+    times = {way: [] for way in ways}
+    for epoch in range(epochs + 1):
+        # Forwards and backwards, so that none always comes after the same other.
+        for way in ways if epoch % 2 else reversed(ways):
+            process = children[way]
+            print("go", file=process.stdin, flush=True)
+            line = process.stdout.readline()
+            if not line:
+                command = " ".join(process.args)
+                raise RuntimeError(f"{way} ended with {process.wait()}; look with: {command}")
+            if epoch:
+                times[way].append(json.loads(line))
+    for process in children.values():
+        process.communicate()
+    return times
+
+
+def report(kind: str, count: int, times: dict[str, list[dict]]) -> str:
+    """Medians of examples/s and, turn by turn, how much faster the first way is."""
+    examples = count - int(count * HELD_OUT)
+    first = next(iter(times))
+    rows = []
+    for way, epochs in times.items():
+        row = [kind, WAYS[way]]
+        for part in ("steps", "epoch"):
+            seconds = np.array([epoch[part] for epoch in epochs])
+            ratios = seconds / [epoch[part] for epoch in times[first]]
+            row.append(float(examples / np.median(seconds)))
+            row.append(None if way == first else _spread(ratios))
+        row.append(float(np.median([epoch["cpu"] for epoch in epochs]) / examples * 1e6))
+        rows.append(row)
+    columns = ["network", "way", "examples/s in steps", "Trainer : this"]
+    columns += ["examples/s in epochs", "Trainer : this", "CPU µs an example"]
+    return table(columns, rows)
+
+
+def _spread(ratios) -> str:
+    return f"{np.median(ratios):.2f} ({ratios.min():.2f}–{ratios.max():.2f})"
+
+
+def main() -> None:
+    """Measures and prints."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--count", type=int, default=20_000)
+    parser.add_argument("--epochs", type=int, default=7)
+    parser.add_argument("--network", choices=tuple(NETWORKS), action="append")
+    parser.add_argument("--child", choices=tuple(WAYS), help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    kinds = arguments.network or list(NETWORKS)
+    if arguments.child:
+        child(arguments.child, kinds[0], arguments.count, arguments.epochs)
+        return
+    print(f"{machine()}, {arguments.count} pictures, batch size {BATCH_SIZE}\n")
+    for kind in kinds:
+        times = measure(kind, arguments.count, arguments.epochs)
+        print(report(kind, arguments.count, times))
+
+
+if __name__ == "__main__":
+    main()
