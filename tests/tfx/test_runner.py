@@ -263,6 +263,26 @@ def test_an_idle_worker_that_is_killed_does_not_fail_the_run(toy):
     assert result.state == "COMPLETE"
 
 
+def test_a_step_in_a_process_of_its_own_gets_one_process(toy):
+    """While it runs, the others go on: none of them may start a second one for it."""
+    from penstock.tfx import worker_pool
+    from penstock.tfx.component import Environment
+
+    start, started = worker_pool.WorkerPool.start, []
+
+    def counted(pool, environment):
+        started.append(environment)
+        return start(pool, environment)
+
+    fresh = Environment(fresh=True)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(worker_pool.WorkerPool, "start", counted)
+        patch.setattr(toy.steps.Misbehave, "environment", lambda parameters: fresh)
+        result = toy(how="nap")
+    assert result.state == "COMPLETE"
+    assert started.count(fresh) == 1
+
+
 def test_one_database_serves_one_store(toy, tmp_path):
     from penstock.tfx.store import Store, StoreUnusable
 

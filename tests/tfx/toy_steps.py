@@ -98,7 +98,7 @@ def Gate(
 def Misbehave(
     numbers: Input[Numbers], out: Output[Artifact], context: ExecutionContext, how: str = "no"
 ) -> None:
-    """Fails, dies, dies only the first time, or takes a minute."""
+    """Fails, dies, dies only the first time, takes a minute or a moment."""
     (out.path / "out.txt").write_text("out")
     first = not (context.scratch / "tried").exists()
     (context.scratch / "tried").touch()
@@ -106,9 +106,9 @@ def Misbehave(
         raise ValueError("`how` must be 'no'. Received: 'raise'. Set it to 'no'.")
     if how == "die" or (how == "die once" and first):
         os.kill(os.getpid(), 9)
-    if how == "sleep":
+    if how in ("sleep", "nap"):
         context.progress(done=0, total=1)
-        time.sleep(60)
+        time.sleep(60 if how == "sleep" else 0.3)
 
 
 @component
