@@ -108,7 +108,7 @@ def make_run(store, config, name=RUN, *, last="Pusher", ending="COMPLETE", reaso
             break
     if ending != "INTERRUPTED":
         stopped_at = None if ending == "COMPLETE" else last
-        store.metadata.end_run(name, ending, {"reason": reason, "stopped_at": stopped_at})
+        store.metadata.end_run(name, ending, {"reason": reason, "stopped_at": stopped_at}, 200.2)
     return name
 
 

@@ -77,7 +77,10 @@ def test_a_complete_run_has_every_section_and_says_what_came_out(page):
     assert [attributes["id"] for attributes in page.all("section")] == SECTIONS
     (heading,) = re.findall(r"<h1>(.*?)</h1>", page.source, re.DOTALL)
     said = " ".join(re.sub("<[^>]+>", "", heading).split())
-    assert "the pipeline made ran vision.classification on 36 examples from sklearn digits" in said
+    assert (
+        "the pipeline made ran vision.classification on 36 examples from sklearn digits for 3 min 20 s"
+        in said
+    )
     assert said.endswith("its model was blessed and pushed as version 3.")
     assert "missing" not in {attributes.get("class") for attributes in page.all("p")}
     assert "13 of 49 records (26.5 %) could not be used" in page.text  # 13 / 49 = 0.2653

@@ -48,7 +48,12 @@ class StepFacts:
 
 @dataclass
 class Run:
-    """A run; `artifacts` maps a type to the directory of the first artifact of this type."""
+    """A run.
+
+    Attributes:
+        seconds: how long it was worked on; for a run that was killed, until what is known last.
+        artifacts: a type -> the directory of the first artifact of this type.
+    """
 
     name: str
     pipeline: str
@@ -56,7 +61,7 @@ class Run:
     reason: str | None
     stopped_at: str | None
     started_at: float
-    ended_at: float
+    seconds: float
     config: dict
     config_text: str
     steps: dict[str, StepFacts]
@@ -91,7 +96,7 @@ def collect(store: Store, row: dict) -> Run:
     if state == RUNNING and not store.is_active(name):
         state, reason = "INTERRUPTED", reason or "Its process was killed."
     steps, artifacts = _planned(store, name), {}
-    ended = row["ended_at"]
+    ended = row["ended_at"] if state != RUNNING else row["started_at"]
     for step, how, record in store.metadata.steps_of(name):
         facts = steps.setdefault(step, StepFacts(step))
         _fill(facts, how, record, name)
@@ -117,7 +122,7 @@ def collect(store: Store, row: dict) -> Run:
         reason,
         stopped_at,
         row["started_at"],
-        ended,
+        row.get("seconds") or ended - row["started_at"],
         config,
         text,
         steps,

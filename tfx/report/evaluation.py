@@ -24,7 +24,7 @@ def section(run: Run) -> dict | None:
         "metrics_left_out": max(0, len(whole) - MOST_METRICS),
         "checks": [_check(check) for check in checks],
         "baseline": bool(document.get("baseline")),
-        "parts": _parts(overall),
+        "parts": _parts(overall, (details.get("confusion_matrix") or {}).get("classes") or ()),
         "slices": _slices(slices, _main_metrics(whole, checks), overall, checks),
         "matrix": matrix.section("confusion", details.get("confusion_matrix")),
         "mistakes": mistakes.section(run, document.get("split")),
@@ -94,7 +94,7 @@ def _main_metrics(whole: dict, checks: list[dict]) -> list[str]:
     return list(dict.fromkeys([*limited, *whole]))[:SLICE_METRICS]
 
 
-def _parts(overall: dict) -> dict | None:
+def _parts(overall: dict, classes) -> dict | None:
     """Metrics called `<metric>/<part>` as a table with a row for each part; None without any."""
     split = [(name, *name.split("/", 1)) for name in overall if "/" in name]
     metrics = list(dict.fromkeys(metric for _, metric, _ in split))
@@ -109,7 +109,9 @@ def _parts(overall: dict) -> dict | None:
         for part in parts[:MOST_PARTS]
     ]
     shown = [formats.label(metric) for metric in metrics]
-    return {"metrics": shown, "rows": rows, "left_out": max(0, len(parts) - MOST_PARTS)}
+    noun = ("class", "classes") if set(parts) <= set(classes) else ("part", "parts")
+    left_out = max(0, len(parts) - MOST_PARTS)
+    return {"metrics": shown, "rows": rows, "left_out": left_out, "noun": noun}
 
 
 def _cell(entry: dict | None) -> dict:

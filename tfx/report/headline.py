@@ -30,8 +30,8 @@ def _what(run: Run) -> str:
     """Pipeline, task, data, when, how long."""
     task = run.config.get("task", "an unknown task")
     when = formats.moment(run.started_at)
-    lasted = run.ended_at - run.started_at
-    long = f" for {formats.seconds(lasted)}" if lasted > 0 and run.state != "RUNNING" else ""
+    known = run.seconds > 0 and run.state != "RUNNING"
+    long = f" for {formats.seconds(run.seconds)}" if known else ""
     return f"On {when}, the pipeline {run.pipeline} ran {task} on {_data(run)}{long}"
 
 
