@@ -54,9 +54,11 @@ def test_help_lists_the_commands_at_once(penstock):
     )
 
 
-def test_every_shipped_config_is_valid(penstock, repository):
+def test_every_shipped_config_is_valid(penstock, repository, tmp_path):
     configs = sorted((repository / "configs").glob("*/*.yaml"))
-    assert len(configs) >= 1
+    assert len(configs) >= 3
+    for name in ("first", "second"):
+        (tmp_path / "photos" / name).mkdir(parents=True)  # what `photos.yaml` expects to find
     for path in configs:
         started = time.monotonic()
         assert "is valid" in penstock("validate", str(path)).stdout
@@ -98,6 +100,24 @@ def test_a_store_that_cannot_be_created(penstock, config, tmp_path):
     (tmp_path / "file").write_text("")
     done = penstock("run", config(store={"directory": "file/store"}), code=2)
     assert "The store cannot be created in" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("section", "said"),
+    [
+        ({"store": {"directory": "a[1]"}}, "The store cannot be here: its path must have none"),
+        (
+            {"push": {"destination": "a[1]"}},
+            "`push.destination` cannot be here: its path must have",
+        ),
+    ],
+)
+def test_wildcards_in_a_models_path_are_refused(penstock, config, tmp_path, section, said):
+    """TensorFlow finds no `a[1]/variables`: it looks for `a1/variables`."""
+    done = penstock("run", config(**section), code=2)
+    assert said in done.stderr
+    assert f"Received: '{tmp_path}/a[1]', with [ ]. " in done.stderr
+    assert not (tmp_path / "a[1]").exists()
 
 
 def test_no_store_yet(penstock):

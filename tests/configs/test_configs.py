@@ -1,0 +1,109 @@
+"""Every shipped config: it loads, its head says what one must know, and two training steps run.
+
+The data are generated from what the config's own source describes, so that a config is tested where
+its data set is not; the whole pipeline on real data is `tests/end_to_end/`.
+"""
+
+import io
+import re
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+import yaml
+from PIL import Image as PILImage
+
+from penstock.models.locate import data_class, task_class
+from penstock.pipelines import examples, inputs
+from penstock.pipelines.example_codec import serialise
+from penstock.pipelines.features import Image, Label
+from penstock.pipelines.state import State
+from penstock.pipelines.tfrecord import write_records
+from penstock.pipelines.transform import transform
+from penstock.tfx.load_config import load_config
+from penstock.tfx.training.optimizers import make_optimizer
+
+REPOSITORY = Path(__file__).parents[2]
+CONFIGS = sorted((REPOSITORY / "configs").rglob("*.yaml"))
+HEAD = ("Run:", "Time:", "Expect:")
+EXAMPLES = 8
+
+
+@pytest.fixture(params=CONFIGS, ids=[path.stem for path in CONFIGS])
+def config_path(request, tmp_path, monkeypatch):
+    """A config, in a folder with what it expects to find there."""
+    for name in ("first", "second", "third"):
+        write_photo(tmp_path / "photos" / name / "1.png")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path / "tfds"))
+    return request.param
+
+
+def write_photo(path: Path) -> None:
+    path.parent.mkdir(parents=True)
+    PILImage.new("RGB", (40, 30), "red").save(path)
+
+
+def generated(feature, index: int, generator):
+    """The raw form of one value of a feature."""
+    if isinstance(feature, Image):
+        pixels = generator.integers(0, 256, (32, 24, 3), dtype=np.uint8)
+        stream = io.BytesIO()
+        PILImage.fromarray(pixels if feature.channels == 3 else pixels[:, :, 0]).save(stream, "PNG")
+        return stream.getvalue()
+    assert isinstance(feature, Label), f"Say here how a {feature.kind} is generated."
+    return index % len(feature.names)
+
+
+def test_there_are_configs():
+    assert {"digits", "fashion_mnist", "photos"} <= {path.stem for path in CONFIGS}
+
+
+def test_the_head_says_command_time_and_what_to_expect(config_path):
+    text = config_path.read_text()
+    head = [line for line in text.splitlines() if line.startswith("#")]
+    for word in HEAD:
+        assert any(line.startswith(f"# {word}") for line in head), f"{config_path.name}: {word}"
+    shown = config_path.relative_to(REPOSITORY)
+    assert f"penstock run {shown}" in text
+
+
+def test_the_readme_explains_the_config_that_quickstart_runs():
+    blocks = re.findall(r"```yaml\n(.*?)```", (REPOSITORY / "README.md").read_text(), re.DOTALL)
+    shipped = (REPOSITORY / "configs" / "vision" / "digits.yaml").read_text()
+    assert [yaml.safe_load(block) for block in blocks] == [yaml.safe_load(shipped)]
+
+
+def test_two_steps(config_path, tmp_path):
+    config = load_config(config_path)
+    folders = [tmp_path / name for name in ("raw", "state", "prepared", "scratch")]
+    for folder in folders:
+        folder.mkdir()
+    raw, state_folder, prepared, scratch = folders
+
+    features = config.pipeline.data.source.features()
+    generator = np.random.default_rng(0)
+    rows = [
+        {name: generated(feature, n, generator) for name, feature in features.items()}
+        for n in range(EXAMPLES)
+    ]
+    records = [serialise(f"{n:02}", row, features) for n, row in enumerate(rows)]
+    write_records(raw / examples.shard_name("train", 0, 1), records)
+    examples.write_description(raw, features, {"train": EXAMPLES}, {"train": 1})
+    preparation = data_class(config.pipeline.task)(config.task.prepare)
+    transform(raw, preparation, state_folder, prepared, scratch, "train")
+
+    task, state = task_class(config.pipeline.task)(config.task), State.load(state_folder)
+    model = task.build(state)
+    optimizer = make_optimizer(config.pipeline.train.optimizer, steps_per_epoch=2, epochs=1)
+    task.compile(model, optimizer, jit_compile=False)
+    before = [np.array(weight) for weight in model.trainable_variables]
+    [batch] = inputs.prepared(prepared, "train", EXAMPLES)
+    for step in range(2):
+        fed = task.augment(batch["inputs"], batch["targets"], [step, 0], state)
+        loss = model.train_on_batch(*task.training_inputs(*fed, state))[0]
+        assert np.isfinite(loss)
+    after = [np.array(weight) for weight in model.trainable_variables]
+    assert all((a != b).any() for a, b in zip(before, after, strict=True))
+    keras.backend.clear_session()
