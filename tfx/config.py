@@ -24,7 +24,7 @@ class DataConfig(Config, Generic[SourceType]):
     source's own splits are kept, but for `split_from`, which is divided too.
     """
 
-    source: SourceType
+    source: Annotated[SourceType, Field(description="{type: ...} and the keys of that source")]
     splits: dict[str, Fraction] = {"train": 0.8, "validation": 0.1, "test": 0.1}
     split_from: str | None = None
     max_bad_fraction: Fraction = 0.01
@@ -129,7 +129,7 @@ class ExtraStep(Config):
     one's own says `before: [Pusher]`.
     """
 
-    component: str
+    component: Annotated[str, Field(description="module:name of a component")]
     inputs: dict[str, str] = {}
     after: tuple[str, ...] = ()
     before: tuple[str, ...] = ()
@@ -140,7 +140,9 @@ class PipelineConfig(Config, Generic[SourceType]):
     """Everything but the task's sections."""
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")]
-    task: str
+    task: Annotated[
+        str, Field(description="a task, as vision.classification, or a package of your own")
+    ]
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
     data: DataConfig[SourceType]
     train: TrainConfig = TrainConfig()

@@ -17,7 +17,7 @@ from pydantic import ValidationError
 
 from penstock.tfx.component import Component
 from penstock.tfx.config import ExtraStep
-from penstock.tfx.config_faults import describe
+from penstock.tfx.config_faults import describe_all
 from penstock.tfx.pipeline import OutputOf, Step
 
 
@@ -62,7 +62,7 @@ def _step(name: str, section: ExtraStep) -> Step:
         parameters = component.Parameters.model_validate_json(json.dumps(section.parameters))
     except ValidationError as error:
         faults = error.errors(include_url=False)
-        lines = (describe(component.Parameters, section.parameters, fault) for fault in faults)
+        lines = describe_all(component.Parameters, section.parameters, faults)
         raise ValueError(" ".join(lines)) from None
     inputs = {key: _source(value) for key, value in section.inputs.items()}
     return Step(name, component, parameters, inputs, section.after)

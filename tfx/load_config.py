@@ -15,10 +15,11 @@ from pydantic import BaseModel, ValidationError
 
 from penstock.models import locate
 from penstock.models.config import TaskConfig
-from penstock.pipelines.sources.locate import source_class
+from penstock.pipelines.sources.locate import known_sources, source_class
 from penstock.pipelines.sources.source import Source
 from penstock.tfx.config import PipelineConfig
-from penstock.tfx.config_faults import describe, unknown_key
+from penstock.tfx.config_faults import describe_all, unknown_key
+from penstock.tfx.yaml_faults import yaml_fault
 
 
 class ConfigError(ValueError):
@@ -78,9 +79,14 @@ def _mapping_without_duplicates(loader: _Loader, node: yaml.MappingNode, deep: b
     twice = [key for i, key in enumerate(keys) if key in keys[:i]]
     if twice:
         raise yaml.MarkedYAMLError(
-            problem=f"the key `{twice[0]}` stands twice", problem_mark=node.start_mark
+            problem=f"the key `{twice[0]}` stands twice; remove one",
+            problem_mark=[key.start_mark for key, _ in node.value][_last(keys, twice[0])],
         )
     return yaml.SafeLoader.construct_mapping(loader, node, deep)
+
+
+def _last(keys: list, wanted: object) -> int:
+    return max(index for index, key in enumerate(keys) if key == wanted)
 
 
 _Loader.add_implicit_resolver(
@@ -105,8 +111,7 @@ def read_yaml(path: Path) -> dict:
     except OSError as error:
         raise ConfigError(str(path), [_missing_file(Path(path), error)]) from error
     except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
-        where = " ".join(str(error).split())
-        raise ConfigError(str(path), [f"The file is not valid YAML: {where}."]) from error
+        raise ConfigError(str(path), [yaml_fault(error)]) from error
     try:
         json.dumps(document, default=str)
     except (ValueError, RecursionError) as error:
@@ -114,7 +119,8 @@ def read_yaml(path: Path) -> dict:
             str(path), ["The file refers to itself (`&` and `*`). Take that out."]
         ) from error
     if not isinstance(document, dict):
-        received = type(document).__name__
+        kinds = {type(None): "an empty file", list: "a list", str: "text"}
+        received = kinds.get(type(document), "a single value")
         fault = f"The file must hold a mapping (`key: value` lines). Received: {received}."
         raise ConfigError(str(path), [fault])
     return document
@@ -195,7 +201,10 @@ def _source_type(document: dict, faults: list[str]) -> type[Source] | None:
     if not isinstance(source, dict):
         return None
     if not isinstance(source.get("type"), str):
-        faults.append("`data.source.type` is missing. Expected: the kind of the source, a string.")
+        faults.append(
+            "`data.source.type` is missing. Expected: the kind of the source, one of "
+            f"{', '.join(known_sources())}, or a module of your own. Set it in the config."
+        )
         return None
     try:
         return source_class(source["type"])
@@ -211,11 +220,10 @@ def _validate(
     try:
         return model.model_validate_json(json.dumps(values, default=str))
     except ValidationError as error:
-        for fault in error.errors(include_url=False):
-            location = fault["loc"]
-            if skip_source and location[:2] == ("data", "source") and len(location) > 2:
-                continue  # the kind of the source is unknown, so its fields cannot be judged
-            faults.append(describe(model, values, fault))
+        found = error.errors(include_url=False)
+        if skip_source:  # the kind of the source is unknown, so its fields cannot be judged
+            found = [f for f in found if f["loc"][:2] != ("data", "source") or len(f["loc"]) == 2]
+        faults += describe_all(model, values, found)
     return None
 
 

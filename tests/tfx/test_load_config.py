@@ -3,6 +3,7 @@
 import pytest
 import yaml
 
+from penstock.pipelines.sources.locate import known_sources
 from penstock.tfx.load_config import ConfigError, as_yaml, load_config
 
 GOOD = {
@@ -79,15 +80,15 @@ FAULTS = {
     ),
     "wrong type": (
         {"train": {"epochs": "ten"}},
-        ["`train.epochs`: input should be a valid integer. Received: 'ten'."],
+        ["`train.epochs` must be a whole number. Received: 'ten'. The default is 10."],
     ),
     "a number as text": (
         {"train": {"epochs": "10"}},
-        ["`train.epochs`: input should be a valid integer. Received: '10'."],
+        ["`train.epochs` must be a whole number. Received: '10'. Take the quotes away."],
     ),
     "impossible value": (
         {"train": {"batch_size": 0}},
-        ["`train.batch_size`: input should be greater than 0. Received: 0."],
+        ["`train.batch_size` must be greater than 0. Received: 0. The default is 32."],
     ),
     "splits": (
         {"data": {"source": GOOD["data"]["source"], "splits": {"train": 0.8, "test": 0.1}}},
@@ -98,7 +99,10 @@ FAULTS = {
     ),
     "missing": (
         {"data": {}},
-        ["`data.source` is missing. Set it in the config."],
+        [
+            "`data.source` is missing. Expected: {type: ...} and the keys of that source. "
+            "Set it in the config."
+        ],
     ),
     "limits that cannot be met": (
         {"evaluate": {"thresholds": {"accuracy": {"min": 0.9, "max": 0.1}}}},
@@ -111,11 +115,114 @@ FAULTS = {
             "Write `${NAME}` in its place and set the environment variable NAME."
         ],
     ),
+    "a number as a name": (
+        {"name": 3},
+        ["`name` must be text. Received: 3. Put it in quotes."],
+    ),
+    "a name with a blank": (
+        {"name": "my digits"},
+        [
+            "`name` must be text that fits `^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$`. "
+            "Received: 'my digits'. Write 'my-digits'."
+        ],
+    ),
+    "yes": (
+        {"train": {"tensorboard": "yes"}},
+        ["`train.tensorboard` must be true or false. Received: 'yes'. Write true."],
+    ),
+    "negative": (
+        {"seed": -1},
+        ["`seed` must be at least 0. Received: -1. The default is 0."],
+    ),
+    "more than one": (
+        {"data": {"source": GOOD["data"]["source"], "max_bad_fraction": 5}},
+        ["`data.max_bad_fraction` must be at most 1. Received: 5. The default is 0.01."],
+    ),
+    "a list for a section": (
+        {"store": [1]},
+        [
+            "`store` must be a section of `key: value` lines. Received: [1]. "
+            "Its keys: directory, database."
+        ],
+    ),
+    "a word for a section": (
+        {"data": {"source": "sklearn"}},
+        [
+            "`data.source` must be a section of `key: value` lines. Received: 'sklearn'. "
+            "Write {type: sklearn}."
+        ],
+    ),
+    "a number for limits": (
+        {"evaluate": {"thresholds": {"accuracy": 0.9}}},
+        [
+            "`evaluate.thresholds.accuracy` must be a section of `key: value` lines. Received: 0.9. "
+            "Its keys: min, max."
+        ],
+    ),
+    "a word for a list": (
+        {"evaluate": {"slices": "label"}},
+        ["`evaluate.slices` must be a list. Received: 'label'. Write [label]."],
+    ),
+    "an empty list": (
+        {"model": {"type": "cnn", "filters": []}},
+        ["`model.filters` must be a list of 1 or more. Received: []."],
+    ),
+    "an empty section": (
+        {"train": None},
+        [
+            "`train` must be a section of `key: value` lines. Received: nothing. "
+            "Give it a value, or remove the line."
+        ],
+    ),
+    "a choice": (
+        {"data": {"source": GOOD["data"]["source"], "on_anomaly": "stopp"}},
+        [
+            "`data.on_anomaly` must be one of 'stop' or 'warn'. Received: 'stopp'. "
+            "Did you mean 'stop'?"
+        ],
+    ),
+    "one of two forms": (
+        {"prepare": {"class_weights": 3}},
+        [
+            "`prepare.class_weights` must be one of 'balanced' or a section of `key: value` lines. "
+            "Received: 3."
+        ],
+    ),
+    "inside one of two forms": (
+        {"prepare": {"class_weights": {"one": -1}}},
+        ["`prepare.class_weights.one` must be at least 0. Received: -1."],
+    ),
+    "no task": (
+        {"task": None},
+        ["`task` must be text. Received: nothing. Give it a value, or remove the line."],
+    ),
+    "no destination": (
+        {"push": {}},
+        ["`push.destination` is missing. Expected: a path. Set it in the config."],
+    ),
+    "no kind of source": (
+        {"data": {"source": {"path": "photos"}}},
+        [
+            "`data.source.type` is missing. Expected: the kind of the source, one of "
+            f"{', '.join(known_sources())}, or a module of your own. Set it in the config."
+        ],
+    ),
+    "unknown key of a step": (
+        {"steps": {"Report": {"component": "a:b", "input": {}}}},
+        ["Unknown key `steps.Report.input`. Did you mean: `steps.Report.inputs`?"],
+    ),
+    "no component": (
+        {"steps": {"Report": {}}},
+        [
+            "`steps.Report.component` is missing. Expected: module:name of a component. "
+            "Set it in the config."
+        ],
+    ),
     "several at once": (
         {"train": {"epochs": -1, "batch_sise": 2}, "modl": {}},
         [
             "Unknown key `modl`. Did you mean: `model`?",
-            "`train.epochs`: input should be greater than 0. Received: -1.",
+            "`train.epochs` must be greater than 0. Received: -1. The default is 10.",
             "Unknown key `train.batch_sise`. Did you mean: `train.batch_size`?",
         ],
     ),
@@ -177,11 +284,26 @@ def test_bad_overrides(name, write):
 
 FILES = {
     "not yaml": (b"a: [1,\nb: 2", "The file is not valid YAML"),
-    "a key twice": (b"a: 1\na: 2\n", "the key `a` stands twice"),
+    "a key twice": (
+        b"a: 1\nb:\n  c: 1\n  c: 2\n",
+        "(line 4, column 3): the key `c` stands twice; remove one. Received: '  c: 2'.",
+    ),
+    "a tab": (
+        b"a:\n\tb: 1\n",
+        "(line 2, column 1): a tab indents the line. Received: '\\tb: 1'. Indent with blanks.",
+    ),
+    "indentation": (
+        b"a: 1\n b: 2\n",
+        "(line 2, column 3): mapping values are not allowed here. Received: ' b: 2'. Indent the",
+    ),
+    "an open bracket": (b"a: [1\nb: 2\n", "Close the bracket, or put a comma between the entries."),
+    "an open quote": (b"a: 'x\n", "Close the quotation mark or bracket that was opened."),
+    "a special character": (b"a: @x\n", "Received: 'a: @x'. Put the value in quotes."),
+    "nothing": (b"", "(`key: value` lines). Received: an empty file."),
     "a circle": (b"a: &x [*x]\n", "The file refers to itself"),
     "deep": (b"[" * 5000, "The file is not valid YAML"),
-    "not text": (b"\xff\xfe\x00", "The file is not valid YAML"),
-    "a list": (b"- 1\n", "The file must hold a mapping (`key: value` lines). Received: list."),
+    "not text": (b"\xff\xfe\x00", "it is no UTF-8 text. Save it as UTF-8."),
+    "a list": (b"- 1\n", "The file must hold a mapping (`key: value` lines). Received: a list."),
 }
 
 
