@@ -6,6 +6,7 @@ import time
 from penstock.tfx.console import show_values
 from penstock.tfx.explain import differences, flatten
 from penstock.tfx.load_config import read_yaml
+from penstock.tfx.metric_lines import metric_lines
 from penstock.tfx.store import Store, open_store
 
 
@@ -43,8 +44,8 @@ def show_run(run: str | None, directory: str, database: str | None, as_json: boo
         print(f"  {step['step']:<18} {how:>8}  {show_values(step['summary'])}")
         for name, artifact in step["outputs"].items():
             print(f"    {name}: {artifact['path']}  {artifact['content_digest'][:12]}")
-    for name, value in _metrics(steps).items():
-        print(f"  {name} = {value:.4g}")
+    for line in metric_lines(steps, _config(store, found["run"]).get("evaluate", {})):
+        print(f"  {line}")
     return 0
 
 
@@ -156,7 +157,8 @@ def _metrics(steps: list[dict]) -> dict:
 
 
 def _config(store: Store, run: str) -> dict:
-    return read_yaml(store.run_directory(run) / "config.yaml")
+    path = store.run_directory(run) / "config.yaml"
+    return read_yaml(path) if path.exists() else {}  # a pipeline made in Python has none
 
 
 def _changed(before: dict, now: dict) -> dict:

@@ -11,6 +11,9 @@ from pydantic import ValidationError
 from penstock.models.vision.classification.config import CNN, MLP, Activation, Config
 from penstock.models.vision.classification.loss import Accuracy, CrossEntropy
 from penstock.models.vision.classification.networks import build
+from penstock.models.vision.classification.task import Task
+from penstock.pipelines.features import Image, Label
+from penstock.pipelines.state import State
 
 
 def config(**sections):
@@ -186,3 +189,15 @@ def test_model_type_selects_the_network():
 def test_config_faults(sections, message):
     with pytest.raises(ValidationError, match=message):
         config(**sections)
+
+
+@pytest.mark.parametrize("top_k", [3, 4])
+def test_top_k_is_at_most_the_number_of_classes(top_k):
+    task = Task(config(prepare={"height": 8, "width": 8}, metrics={"top_k": top_k}))
+    state = State({"image": Image(channels=1), "label": Label(names=("a", "b", "c"))})
+    if top_k == 3:
+        assert task.build(state).output_shape == (None, 3)
+        return
+    message = r"`metrics.top_k` must be at most the number of classes \(3\). Received: 4. Lower it"
+    with pytest.raises(ValueError, match=message):
+        task.build(state)

@@ -30,9 +30,13 @@ class Task(task.Task, Data):
 
     def build(self, state):
         """uint8 [batch, height, width, channels] -> float32 logits [batch, classes]."""
-        return networks.build(
-            self.config.model, self.image_shape(state), len(self.class_names(state))
-        )
+        top_k, names = self.config.metrics.top_k, self.class_names(state)
+        if top_k is not None and top_k > len(names):
+            raise ValueError(
+                f"`metrics.top_k` must be at most the number of classes ({len(names)}). "
+                f"Received: {top_k}. Lower it, or leave it out."
+            )
+        return networks.build(self.config.model, self.image_shape(state), len(names))
 
     def compile(self, model, optimizer, **options):
         metrics = [Accuracy()]
