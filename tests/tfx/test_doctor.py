@@ -519,7 +519,7 @@ def test_directories_that_nobody_owns(finished):
     (finished.place / "artifacts" / "Read" / "stray").mkdir()
     found = examine(finished.place)["leftovers"]
     assert found.status == "fix"
-    assert "does not know: staging/stray, artifacts/Read/stray. Remove them from" in found.text
+    assert "no execution owns: staging/stray, artifacts/Read/stray. Remove them" in found.text
 
 
 def test_what_a_killed_run_left_is_cleared_up_by_the_next(finished):
@@ -529,6 +529,6 @@ def test_what_a_killed_run_left_is_cleared_up_by_the_next(finished):
     with finished.store.lease(run):
         assert examine(finished.place)["leftovers"].status == "ok"
     found = examine(finished.place)["leftovers"]
-    assert "The next `penstock run` or `penstock resume` records or removes them." in found.text
+    assert "a run that was killed left: staging/half. The next `penstock run` or" in found.text
     finished()
     assert examine(finished.place)["leftovers"].status == "ok"

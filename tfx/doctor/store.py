@@ -70,7 +70,7 @@ def open_database(store: Store, url: str | None) -> "tuple[Finding, Metadata | N
     if problem:
         return problem, None
     try:
-        url = url or f"sqlite:///{path}"
+        url = url or path
         revision = database.revision_of(url)
         if revision != tables.HEAD:
             return _other_schema(revision, tables.HEAD), None
@@ -227,10 +227,16 @@ def leftovers(store: Store, metadata: "Metadata") -> Finding:
         return ok("leftovers", "no directory without an execution")
     shown = first_few([str(folder.relative_to(store.directory)) for folder in found])
     if all(state(folder) == "RUNNING" for folder in found):
-        how = "The next `penstock run` or `penstock resume` records or removes them."
-    else:
-        how = f"Remove them from {store.directory} while nothing runs there; no run needs them."
-    return fix("leftovers", f"directories that the database does not know: {shown}. {how}")
+        return fix(
+            "leftovers",
+            f"a run that was killed left: {shown}. The next `penstock run` or `penstock resume` "
+            "records or removes it.",
+        )
+    return fix(
+        "leftovers",
+        f"directories that no execution owns: {shown}. Remove them from {store.directory} while "
+        "nothing runs there; no run needs them.",
+    )
 
 
 def _folders(folder: Path) -> list[Path]:
