@@ -21,11 +21,11 @@ class DatabaseUnreachable(StoreUnusable):
     """The database cannot be opened; the message says which and why."""
 
 
-def open_database(url: str, lock: Path) -> sa.Engine:
+def open_database(url: str | Path, lock: Path) -> sa.Engine:
     """An engine on an up-to-date schema.
 
     Args:
-        url: `sqlite:///path`, `postgresql+psycopg://user@host/name`, ...
+        url: `sqlite:///path`, `postgresql+psycopg://user@host/name`, ...; a path is an SQLite file.
         lock: a file that keeps two processes from migrating at once.
 
     Raises:
@@ -42,7 +42,7 @@ def open_database(url: str, lock: Path) -> sa.Engine:
     return engine
 
 
-def _unreachable(url: str, error: Exception) -> DatabaseUnreachable:
+def _unreachable(url: str | Path, error: Exception) -> DatabaseUnreachable:
     cause = getattr(error, "orig", None) or error
     return DatabaseUnreachable(
         "The metadata database cannot be opened. Expected: a reachable SQLAlchemy URL in "
@@ -52,7 +52,7 @@ def _unreachable(url: str, error: Exception) -> DatabaseUnreachable:
     )
 
 
-def revision_of(url: str) -> str | None:
+def revision_of(url: str | Path) -> str | None:
     """The schema that a database has, None for an empty one; nothing is created or migrated.
 
     Raises:
@@ -65,8 +65,10 @@ def revision_of(url: str) -> str | None:
         raise _unreachable(url, error) from error
 
 
-def _with_environment(url: str) -> str:
+def _with_environment(url: str | Path) -> str | sa.engine.URL:
     """The URL with `${NAME}` replaced by environment variables."""
+    if isinstance(url, Path):
+        return sa.engine.URL.create("sqlite", database=str(url))
     missing = [name for name in re.findall(r"\$\{(\w+)\}", url) if name not in os.environ]
     if missing:
         raise DatabaseUnreachable(
@@ -76,14 +78,16 @@ def _with_environment(url: str) -> str:
     return re.sub(r"\$\{(\w+)\}", lambda match: os.environ[match[1]], url)
 
 
-def _without_password(url: str) -> str:
+def _without_password(url: str | Path) -> str:
+    if isinstance(url, Path):
+        return str(url)
     try:
         return sa.engine.make_url(url).render_as_string(hide_password=True)
     except sa.exc.SQLAlchemyError:
         return repr(url)
 
 
-def _engine(url: str) -> sa.Engine:
+def _engine(url: str | sa.engine.URL) -> sa.Engine:
     parsed = sa.engine.make_url(url)
     if parsed.get_backend_name() != "sqlite":
         return sa.create_engine(parsed, pool_pre_ping=True)
@@ -117,7 +121,9 @@ def _migrate(engine: sa.Engine, lock: Path) -> None:
     from alembic.util.exc import CommandError
 
     config = Config()
-    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    # Alembic reads `%` as the beginning of a variable.
+    migrations = str(Path(__file__).parent / "migrations").replace("%", "%%")
+    config.set_main_option("script_location", migrations)
     config.set_main_option("path_separator", "os")
     lock.parent.mkdir(parents=True, exist_ok=True)
     with open(lock, "a") as file:

@@ -12,7 +12,7 @@ from penstock.tfx.console import console_for
 from penstock.tfx.load_config import RunConfig, as_yaml, load_config
 from penstock.tfx.runner import RunResult, run_pipeline
 from penstock.tfx.standard_pipeline import standard_pipeline
-from penstock.tfx.store import Store, new_id, open_store
+from penstock.tfx.store import Store, new_id, open_store, wildcards_in
 
 EXIT_CODES = {"COMPLETE": 0, "FAILED": 1, "STOPPED": 3}
 INTERRUPTED = 130
@@ -58,6 +58,9 @@ def _run(
     config: RunConfig, store: Store, run: str, verify: bool, as_json: bool, facts: dict
 ) -> int:
     pipeline = standard_pipeline(config)
+    unfit = wildcards_in(store.directory)
+    if unfit:
+        raise ValueError(f"The store cannot be here: {unfit} Name another `store.directory`.")
     for number in (signal.SIGTERM, signal.SIGHUP):  # a scheduler's stop, a closed terminal
         signal.signal(number, signal.default_int_handler)
     store.metadata  # noqa: B018 - opened now, so that an unreachable one is said before anything else

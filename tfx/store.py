@@ -44,7 +44,8 @@ class Store:
 
     def __init__(self, directory: Path, database: str | None = None):
         self.directory = Path(directory).absolute()
-        self._database = database or f"sqlite:///{self.directory}/metadata.sqlite"
+        # A path, not a URL: in a URL a `?` of the folder's name would begin the options.
+        self._database = database or self.directory / "metadata.sqlite"
 
     @cached_property
     def metadata(self):
@@ -212,6 +213,21 @@ class Store:
         names = ", ".join(found["run"] for found in (matches or runs)[-5:])
         problem = "begins the names of several runs" if matches else "is no run of this store"
         raise ValueError(f"{run!r} {problem}. Received: {run!r}. Runs: {names}.")
+
+
+WILDCARDS = "*?[]\\"
+"""TensorFlow reads the path of a SavedModel's variables as a pattern (`a[1]` does not match itself)."""
+
+
+def wildcards_in(path: Path) -> str | None:
+    """Why TensorFlow could not load a model below a path, or None."""
+    found = sorted(set(WILDCARDS) & set(str(Path(path).absolute())))
+    if not found:
+        return None
+    return (
+        f"its path must have none of the characters {' '.join(WILDCARDS)}, which TensorFlow reads as "
+        f"wildcards. Received: {str(Path(path).absolute())!r}, with {' '.join(found)}."
+    )
 
 
 def open_store(directory: str, database: str | None) -> Store:

@@ -143,11 +143,14 @@ def _redirect_output(log: Path) -> None:
 
 
 def _reset_keras() -> None:
-    """Layer names, seeds and policy must not depend on what the process ran before."""
+    """Layer names and policy must not depend on what the process ran before, nor on ~/.keras."""
     if "keras" in sys.modules:
         import keras
 
         keras.utils.clear_session(free_memory=False)
+        keras.config.set_floatx("float32")
+        keras.config.set_epsilon(1e-7)
+        keras.config.set_image_data_format("channels_last")
         keras.config.set_dtype_policy("float32")
 
 

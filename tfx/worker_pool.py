@@ -4,8 +4,10 @@ import contextlib
 import json
 import os
 import selectors
+import shutil
 import subprocess
 import sys
+import tempfile
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -29,6 +31,9 @@ class Worker:
         arguments = ["--receive", str(task_read), "--send", str(reply_write)]
         arguments += ["--environment", json.dumps(asdict(environment))]
         log.parent.mkdir(parents=True, exist_ok=True)
+        # Of its own: a worker is killed when it is done, and its libraries (TensorFlow's AutoGraph,
+        # Matplotlib without a home) would leave their files in /tmp.
+        self._temporary = tempfile.mkdtemp(prefix="penstock-worker-")
         with open(log, "ab") as file:
             self.process = subprocess.Popen(
                 [sys.executable, "-P", "-m", "penstock.tfx.worker", *arguments],
@@ -36,7 +41,12 @@ class Worker:
                 stdin=subprocess.DEVNULL,
                 stdout=file,
                 stderr=file,
-                env={**QUIET, **os.environ, "KERAS_BACKEND": "tensorflow"},
+                env={
+                    **QUIET,
+                    **os.environ,
+                    "KERAS_BACKEND": "tensorflow",
+                    "TMPDIR": self._temporary,
+                },
             )
         os.close(task_read)
         os.close(reply_write)
@@ -62,6 +72,7 @@ class Worker:
         if self.process.poll() is None and not self.inbox.ended:
             self.process.kill()
         code = self.process.wait()
+        shutil.rmtree(self._temporary, ignore_errors=True)
         for descriptor in (self._task_write, self._reply_read):
             os.close(descriptor)
         return code

@@ -83,6 +83,17 @@ def test_a_damaged_index_is_built_anew(tmp_path, counted):
     assert open_index().digest(file) == hashlib.sha256(b"one").hexdigest()
 
 
+def test_a_file_that_goes_away_has_another_digest_and_stops_nothing(tmp_path, counted):
+    open_index, _ = counted
+    paths = [tmp_path / "a", tmp_path / "b"]
+    for path in paths:
+        path.write_text("x")
+    before = digest_of_paths(open_index(), paths)
+    paths[1].unlink()
+    after = digest_of_paths(open_index(), paths)
+    assert after == before | {"b": "cannot be read: No such file or directory"}
+
+
 def test_moving_a_folder_changes_no_digest(tmp_path, counted):
     open_index, _ = counted
     folder = tmp_path / "a"

@@ -293,6 +293,57 @@ def test_one_database_serves_one_store(toy, tmp_path):
         Store(tmp_path / "b", url).metadata.runs()
 
 
+@pytest.mark.parametrize("name", ["what? *now*", "a#b%41;c", "${HOME} {x}", 'it\'s "é" [1]\\'])
+def test_a_store_may_have_any_name(toy, tmp_path, name):
+    from penstock.tfx.store import Store
+
+    folder = tmp_path / name
+    metadata = Store(folder).metadata
+    metadata.begin_run("run", "toy", {})
+    assert [run["run"] for run in Store(folder).metadata.runs()] == ["run"]
+    assert {path.name for path in tmp_path.iterdir()} == {name, "numbers.txt"}
+    assert (folder / "metadata.sqlite").is_file()
+
+
+def test_a_source_file_that_changes_while_it_is_read_is_read_again(toy):
+    """What was made from the file as it was is not kept for the file as it is now."""
+    notes = []
+
+    def edit(step, what, facts):
+        if (step, what) == ("Read", "started"):
+            toy.source.write_text("7\n8\n9\n")
+        if what == "changed":
+            notes.append((step, facts["error"]))
+
+    first = toy(observe=edit)
+    assert first.state == "COMPLETE"
+    assert notes == [
+        (
+            "Read",
+            "file `numbers.txt` changed while the step ran, so that its outputs will not be reused",
+        )
+    ]
+    second = toy()
+    assert ran(second)[:1] == ["Read"]
+    total = second.states["Add"].record.outputs["total"]
+    assert toy.steps.load(toy.store.directory / total.uri) == [35, 40, 45]  # (7, 8, 9) * (2 + 3)
+
+
+def test_a_source_file_that_goes_away_is_the_steps_own_failure(toy):
+    def remove(step, what, facts):
+        if (step, what) == ("Read", "started"):
+            toy.source.unlink(missing_ok=True)
+
+    result = toy(observe=remove)
+    if result.state == "FAILED":  # the step had not read it yet
+        assert "Read failed: [Errno 2] No such file or directory" in result.reason
+        assert str(toy.source) in result.reason
+    again = toy()
+    assert (again.state, again.step) == ("FAILED", "Read")
+    assert "No such file or directory" in again.reason
+    assert "store" not in again.reason.partition("(full log")[0]
+
+
 def test_the_config_of_a_run_is_written_once(toy):
     toy.store.keep_config("r", "a: 1\n")
     toy.store.keep_config("r", "a: 2\n")

@@ -18,6 +18,7 @@ from penstock.tfx import durable, versions
 from penstock.tfx.artifacts import Blessing, Model, ParityReport, PushedModel
 from penstock.tfx.component import Component, Environment, ExecutionContext
 from penstock.tfx.crash_points import reach
+from penstock.tfx.store import wildcards_in
 
 FORMAT_VERSION = 1
 
@@ -44,6 +45,11 @@ class Pusher(Component):
             return [
                 "`push.destination` must be the path of a directory, not empty and without a NUL "
                 f"character. Received: {parameters.destination!r}. Name the directory to push to."
+            ]
+        unfit = wildcards_in(Path(parameters.destination))
+        if unfit:
+            return [
+                f"`push.destination` cannot be here: {unfit} Choose another `push.destination`."
             ]
         reason = versions.unwritable(Path(parameters.destination))
         if reason is None:

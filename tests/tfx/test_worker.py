@@ -1,0 +1,31 @@
+"""What a worker process makes sure of before a step."""
+
+import json
+import os
+import subprocess
+import sys
+
+PROGRAM = """
+import keras
+print(keras.config.floatx(), keras.config.image_data_format(), keras.config.epsilon())
+from penstock.tfx import worker
+worker._reset_keras()
+print(keras.config.floatx(), keras.config.image_data_format(), keras.config.epsilon())
+print(keras.config.dtype_policy().name)
+"""
+
+
+def test_the_users_keras_settings_do_not_reach_a_step(tmp_path):
+    """They are no part of the cache key, so that they must change nothing."""
+    (tmp_path / ".keras").mkdir()
+    settings = {"floatx": "float64", "epsilon": 0.5, "image_data_format": "channels_first"}
+    (tmp_path / ".keras" / "keras.json").write_text(json.dumps(settings))
+    environment = {**os.environ, "HOME": str(tmp_path), "KERAS_BACKEND": "tensorflow"}
+    environment.pop("KERAS_HOME", None)
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM], env=environment, capture_output=True, text=True, check=True
+    )
+    before, after, policy = done.stdout.splitlines()
+    assert before == "float64 channels_first 0.5"
+    assert after == "float32 channels_last 1e-07"
+    assert policy == "float32"
