@@ -59,6 +59,7 @@ def test_every_shipped_config_is_valid(penstock, repository, tmp_path):
     assert len(configs) >= 3
     for name in ("first", "second"):
         (tmp_path / "photos" / name).mkdir(parents=True)  # what `photos.yaml` expects to find
+        (tmp_path / "photos" / name / "1.jpg").touch()
     for path in configs:
         started = time.monotonic()
         assert "is valid" in penstock("validate", str(path)).stdout
