@@ -93,9 +93,9 @@ class Source(source.Source):
     def files(self) -> list[Path]:
         """The files that can be read; see `fingerprint` for the others."""
         # Sorted as strings: paths compare part by part, which takes longer than the walk.
-        return [
-            self.path / name for name in sorted(n for n, fault in self._walk() if fault is None)
-        ]
+        names = sorted(name for name, fault in self._walk() if fault is None)
+        folder = str(self.path)
+        return [Path(folder, name) for name in names]
 
     def fingerprint(self) -> dict:
         """What `files` does not show: names of folders, and bad records that are no file's content.
@@ -138,6 +138,7 @@ class Source(source.Source):
 
         Of names that are not UTF-8 the path is what can be shown: `\\xff` for a byte.
         """
+        endings = tuple(extension.lower() for extension in self.extensions)
         pending = [(str(self.path), "", frozenset())] if self.path.is_dir() else []
         while pending:
             folder, prefix, above = pending.pop()
@@ -152,9 +153,11 @@ class Source(source.Source):
             except OSError as error:
                 yield prefix.rstrip("/"), f"The folder cannot be read: {error.strerror}."
                 continue
+            # Beside the class folders, not in one, nothing is an image.
+            deep_enough = prefix.count("/") >= (2 if self.splits_from_folders else 1)
             for entry in entries:
                 is_folder = _is_folder(entry)
-                if not is_folder and not self._is_image(prefix, entry.name):
+                if not is_folder and not (deep_enough and entry.name.lower().endswith(endings)):
                     continue
                 name = prefix + _shown(entry.name)
                 if not _is_utf8(entry.name):
@@ -163,11 +166,6 @@ class Source(source.Source):
                     pending.append((entry.path, f"{name}/", above | {identity}))
                 else:
                     yield name, _fault_of(entry)
-
-    def _is_image(self, prefix, name):
-        """Whether a name looks like an image's and stands in a class folder, not beside them."""
-        deep_enough = prefix.count("/") >= (2 if self.splits_from_folders else 1)
-        return deep_enough and name.lower().endswith(tuple(e.lower() for e in self.extensions))
 
     def _labels(self):
         """First path parts of a record -> (split, class id), as a lookup for `read_images`."""
