@@ -90,6 +90,46 @@ def test_too_many_bad_records_close_the_gate(tmp_path, bad, limit, stops):
     assert summary == {"bad": bad, "good": 10, "reasons": {"The file is empty.": bad}}
 
 
+def test_one_class_stops_the_run_before_training(tmp_path):
+    """An accuracy of 1.0 would mean nothing; `on_anomaly: warn` lets it pass."""
+    source = folder_with_bad_files(tmp_path, 10, 0)
+    for path in (tmp_path / "images" / "class1").iterdir():
+        path.unlink()
+    parameters = ExampleGen.Parameters(source=source, splits=SPLITS)
+    found = execute(ExampleGen, tmp_path, parameters)[0]
+    found |= execute(
+        StatisticsGen, tmp_path, StatisticsGen.Parameters(), **given(found, "examples")
+    )[0]
+    found |= execute(SchemaGen, tmp_path, SchemaGen.Parameters(), **given(found, "statistics"))[0]
+    directories = given(found, "statistics", "schema")
+    parameters = ExampleValidator.Parameters()
+    _, values, context = execute(ExampleValidator, tmp_path, parameters, **directories)
+    assert values["anomalies"] == 1
+    assert "All examples of the training split are of one class, 'class0'" in context.gate
+    assert "set `data.on_anomaly: warn`" in context.gate
+    parameters = ExampleValidator.Parameters(on_anomaly="warn")
+    _, values, context = execute(ExampleValidator, tmp_path / "warn", parameters, **directories)
+    assert (values["anomalies"], context.gate) == (1, None)
+
+
+def given(found, *names):
+    return {name: found[name] for name in names}
+
+
+def test_copies_in_several_splits_are_said(tmp_path):
+    source = folder_with_bad_files(tmp_path, 4, 0)
+    for index in range(30):  # in one split only with a chance of 1 in 2^29
+        Image.new("L", (3, 3), 99).save(tmp_path / "images" / "class0" / f"copy{index}.png")
+    parameters = ExampleGen.Parameters(source=source, splits={"train": 0.5, "test": 0.5})
+    paths, values, context = execute(ExampleGen, tmp_path, parameters)
+    assert values["duplicates"] == 29
+    assert values["warning"].startswith("1 content is in several splits at once")
+    assert context.outputs["quarantine"].properties == {"bad": 0, "repeats": 29, "leaks": 1}
+    written = json.loads((paths["quarantine"] / "duplicates.json").read_text())
+    assert [content["count"] for content in written["shown"]] == [30]
+    assert context.gate is None
+
+
 def test_an_empty_training_split_is_an_error(tmp_path):
     parameters = ExampleGen.Parameters(source=DIGITS, splits={"train": 0.0, "test": 1.0})
     with pytest.raises(ValueError, match="training split `train` is empty.*train 0, test 1,797"):
