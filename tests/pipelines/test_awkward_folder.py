@@ -3,10 +3,14 @@
 `KEPT` lists what must come through, with the pixels that a person sees (made by hand, with NumPy);
 `QUARANTINED` what must not, with the reason. Neither stops the job. Elsewhere are tested:
 
-- links, pipes, devices, sockets, names that are not UTF-8: `test_image_folder.py`;
+- links, pipes, devices, sockets, names that are not UTF-8 or no class names, folders without an
+  image, classes of digits or of another case: `test_image_folder.py`;
+- every EXIF orientation, random damage: `test_image_files.py`;
 - copies across splits: `test_duplicates.py`; one class, classes without images: `test_anomalies.py`;
-- the same folder through the whole command line: `end_to_end/test_awkward_photos.py`;
-- a full disk, a clock that jumps, a store that moves: `tfx/test_hostile_machine.py`.
+- such a folder through the whole command line, in an odd place, without a home, moved afterwards:
+  `end_to_end/test_awkward_photos.py`;
+- a full disk, a clock that jumps back: `tfx/test_hostile_machine.py`; files that change or go while
+  a step runs: `tfx/test_runner.py`.
 """
 
 import errno

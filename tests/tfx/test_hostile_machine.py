@@ -1,6 +1,7 @@
-"""A machine that misbehaves: a full disk, a clock that jumps back, a home that cannot be written.
+"""A machine that misbehaves: a full disk, a clock that jumps back.
 
-Kills are in `test_kill.py`; damaged files and a store that was moved in `test_runner.py`.
+Kills are in `test_kill.py`; damaged files, files that change or go, stores that move or have odd
+names in `test_runner.py`; a home that cannot be written in `end_to_end/test_awkward_photos.py`.
 """
 
 import subprocess
