@@ -1,6 +1,6 @@
 """What orchestration costs: seconds for each executed and each cached step, and at the start.
 
-`python benchmarks/overhead.py [--steps 25] [--repeats 5]` runs chains of N and 2N steps that do
+`python benchmarks/overhead.py [--steps 50] [--repeats 5]` runs chains of N and 2N steps that do
 nothing (one small file each, no TensorFlow), executed and then from the cache, each run a process of
 its own. The slope between the two lengths is the cost of a step, what is left the fixed cost: the
 interpreter, imports, the store, and for executed steps the worker's start.
@@ -71,7 +71,7 @@ def report(found: dict, steps: int) -> str:
 def main() -> None:
     """Measures and prints."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--steps", type=int, default=25)
+    parser.add_argument("--steps", type=int, default=50)
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--chain", type=int, help=argparse.SUPPRESS)
     arguments = parser.parse_args()

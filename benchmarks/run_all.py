@@ -20,7 +20,7 @@ import training
 from tables import machine
 
 CONFIG = Path(__file__).parent / "generated.yaml"
-FULL = {"repeats": 5, "steps": 25, "pictures": 60_000, "cnn": (20_000, 7), "mlp": (60_000, 9)}
+FULL = {"repeats": 5, "steps": 50, "pictures": 60_000, "cnn": (20_000, 7), "mlp": (60_000, 9)}
 QUICK = {"repeats": 1, "steps": 10, "pictures": 6_000, "cnn": (4_000, 2), "mlp": (20_000, 3)}
 """Repeats of commands; steps of a chain; pictures; of each network the pictures and epochs."""
 
