@@ -104,7 +104,8 @@ def sentence(error: Exception) -> str:
     kind = type(error).__name__
     if not isinstance(error, ValueError | TypeError | OSError) or not text:
         text = f"{kind}: {text}" if text else kind
-    return text + _users_line(error)
+    # Of code that TensorFlow traces, it names file and line itself.
+    return text if "in user code:" in text else text + _users_line(error)
 
 
 def _users_line(error: Exception) -> str:

@@ -48,7 +48,7 @@ PARENT = (
     f"import os, subprocess, sys, time\n"
     f"log = os.open('Step.log', os.O_WRONLY | os.O_CREAT)\n"
     f"subprocess.run([sys.executable, '-c', {CHILD!r}], stdout=log)\n"
-    f"end = time.process_time() + 0.2\n"
+    f"end = time.process_time() + 1.0\n"
     f"while time.process_time() < end: pass\n"
     f"print('done')"
 )
@@ -62,7 +62,7 @@ def test_the_process_tree_is_followed(bench, tmp_path):
     assert child.peak_mb > 60 > parent.peak_mb > 1
     assert child.steps == ["Step"]
     assert parent.steps == []
-    assert parent.cpu_seconds >= 0.15
+    assert parent.cpu_seconds >= 0.3  # of 1.0; the last look may come some time before the end
     assert watched.seconds >= 0.5
 
 

@@ -222,7 +222,8 @@ class Config(TaskConfig):
 )
 def test_libraries_and_files_of_a_task(tmp_path, monkeypatch, component, more):
     (tmp_path / "own_task").mkdir()
-    (tmp_path / "own_task" / "__init__.py").write_text("")
+    for name in ("__init__", "data", "task"):
+        (tmp_path / "own_task" / f"{name}.py").write_text("")
     (tmp_path / "own_task" / "config.py").write_text(OWN_CONFIG)
     monkeypatch.syspath_prepend(tmp_path)
     fields = component.Parameters.model_fields

@@ -5,6 +5,8 @@ import os
 import subprocess
 import sys
 
+import pytest
+
 PROGRAM = """
 import keras
 print(keras.config.floatx(), keras.config.image_data_format(), keras.config.epsilon())
@@ -29,3 +31,26 @@ def test_the_users_keras_settings_do_not_reach_a_step(tmp_path):
     assert before == "float64 channels_first 0.5"
     assert after == "float32 channels_last 1e-07"
     assert policy == "float32"
+
+
+OWN_PREPARATION = """
+def prepare(x):
+    if x > 0:
+        return missing
+    return x
+"""
+
+
+def test_code_that_tensorflow_rewrites_is_named_by_its_own_file(tmp_path, monkeypatch):
+    (tmp_path / "own_preparation.py").write_text(OWN_PREPARATION)
+    monkeypatch.syspath_prepend(tmp_path)
+    import own_preparation
+    import tensorflow as tf
+
+    from penstock.tfx import worker
+
+    with pytest.raises(NameError) as raised:
+        tf.data.Dataset.range(3).map(own_preparation.prepare)
+    sentence = worker.sentence(raised.value)
+    assert f'{tmp_path}/own_preparation.py", line 3' in sentence
+    assert sentence.endswith("name 'missing' is not defined")
