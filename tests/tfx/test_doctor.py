@@ -1,6 +1,7 @@
 """`penstock doctor`: each fault provoked, each message matched; nothing is created or changed."""
 
 import json
+import select
 import shutil
 import sqlite3
 import subprocess
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from penstock.tfx.components.statistics_gen import StatisticsGen
 from penstock.tfx.doctor import child, command, installation, machine, store
 from penstock.tfx.doctor.finding import Finding, first_few, fix
 
@@ -101,6 +103,20 @@ def test_every_fault_of_a_config_is_a_line_and_the_exit_code_is_1(light, tmp_pat
     assert "`train.epochs`" in lines[1]
 
 
+def test_a_component_whose_check_fails_is_a_line_and_the_others_follow(
+    light, tmp_path, capsys, monkeypatch
+):
+    def broken(parameters):
+        raise KeyError("no such\nthing")
+
+    monkeypatch.setattr(StatisticsGen, "check", broken)
+    config = write_config(tmp_path)
+    assert command.doctor(config, None, None, as_json=False) == 1
+    said = capsys.readouterr().out
+    assert said.startswith(f"fix config: {config}: this could not be checked: KeyError: ")
+    assert f"ok  store: none yet in {tmp_path / 'own'}" in said
+
+
 def test_a_destination_that_cannot_be_written(light, tmp_path, capsys):
     (tmp_path / "file").touch()
     config = write_config(tmp_path, push={"destination": str(tmp_path / "file" / "served")})
@@ -150,6 +166,8 @@ def test_a_child_that_hangs_or_dies_is_one_finding(name):
     process = command.Child(
         (sys.executable, "-c", code), timeout_seconds=1.0 + 9 * (name != "hang")
     )
+    if name == "hang":  # the time runs from the start, which takes longer on a busy machine
+        assert select.select([process._process.stdout], [], [], 60.0)[0]
     found = process.findings()
     process.stop()
     assert found[0] == Finding("ok", "tensorflow", "2.21")
@@ -391,6 +409,23 @@ def test_a_store_that_cannot_be_written(tmp_path):
     assert f"`{tmp_path / 'file'}` is no directory. Expected: a folder that this user may" in (
         found["write access"].text
     )
+
+
+@pytest.mark.parametrize("name", ["a%20b", "a?b", "a#b", "a b"])
+def test_a_store_whose_folder_has_signs_of_an_address(name, finished, tmp_path):
+    finished.store.metadata._engine.dispose()
+    place = tmp_path / name / "store"
+    shutil.copytree(finished.place, place)
+    assert statuses(examine(place)) == {"ok"}
+
+
+@pytest.mark.parametrize("options", ["", "?timeout=5"])
+def test_a_database_by_its_address(options, finished):
+    url = f"sqlite:///{finished.place / 'metadata.sqlite'}{options}"
+    assert statuses(examine(finished.place, url)) == {"ok"}
+    (finished.place / "metadata.sqlite").rename(finished.place / "elsewhere.sqlite")
+    found = examine(finished.place, url)["store"]
+    assert f"Expected: {finished.place / 'metadata.sqlite'}. Received: no such file." in found.text
 
 
 def test_a_folder_of_the_store_that_cannot_be_written(finished):

@@ -10,6 +10,8 @@ from html.parser import HTMLParser
 import pytest
 
 from penstock.pipelines.features import Number, Text
+from penstock.tfx.report import samples
+from penstock.tfx.report.collect import collect
 from penstock.tfx.report.write import write_report
 from penstock.tfx.store import Store
 
@@ -48,6 +50,11 @@ class Reported:
     def make(self, **how):
         """Makes a run (see `made_runs.make_run`) and reads its page."""
         return self.page(self._made.make_run(self.store, self._config, **how))
+
+    def make_failed(self):
+        """Makes a run that failed in Evaluator after 200.2 s; its name."""
+        how = {"last": "Evaluator", "ending": "FAILED", "reason": "It is bad."}
+        return self._made.make_run(self.store, self._config, **how)
 
     def page(self, run=None):
         path = self.root / "page.html"
@@ -90,6 +97,13 @@ def test_a_complete_run_has_every_section_and_says_what_came_out(page):
     assert "Expected at most 1, found 4.25" in page.text  # (18 - 1) / 4 in train
     assert "3 of 12 answers are wrong" in page.text
     assert "where it is no longer" in page.text  # the pushed folder was never made
+
+
+def test_only_photographs_are_shown_large(reported, page, monkeypatch):
+    assert "classes" in {attributes.get("class") for attributes in page.all("div")}
+    monkeypatch.setattr(samples, "SMALL", 11)  # the made images are 12 x 10
+    large = reported.make()
+    assert "classes large" in {attributes.get("class") for attributes in large.all("div")}
 
 
 def test_every_picture_has_a_caption_and_a_description(page):
@@ -163,6 +177,80 @@ def test_a_run_that_ended_early_says_where_and_what_is_missing(reported, last, e
     assert len(boxes) == 9  # those that were not reached too
     assert f"box {ending.lower()}" in boxes
     assert "box not-run" in boxes
+
+
+def _complete(reported, run, step, outputs, seconds=1.5):
+    """Records one more execution of a made run, with outputs from elsewhere in the store."""
+    id = f"{step.lower()}-more"
+    reported.store.metadata.begin_execution(id, run, step, f"my:{step}", id, {})
+    made = {
+        name: {"type": kind, "content_digest": f"{id}.{name}"} for name, kind in outputs.items()
+    }
+    made = {name: facts | {"size_bytes": 1, "properties": {}} for name, facts in made.items()}
+    document = {"gate": None, "summary": {}, "seconds": seconds, "outputs": made, "inputs": {}}
+    reported.store.metadata.complete_execution(id, document, f"artifacts/{step}/{id}")
+
+
+@pytest.mark.parametrize(
+    ("ending", "verdict"), [("FAILED", "Notify failed"), ("STOPPED", "Notify stopped it")]
+)
+def test_a_run_that_ended_after_the_push_says_what_was_pushed(reported, ending, verdict):
+    name = reported._made.make_run(reported.store, reported._config)
+    facts = {"reason": "No route to host.", "stopped_at": "Notify"}
+    reported.store.metadata.end_run(name, ending, facts)
+    assert f"{verdict} ; its model had been pushed as version 3." in reported.page().text
+    shutil.rmtree(reported.store.directory / "artifacts" / "Pusher")
+    assert f"{verdict} ; its model had been pushed." in reported.page().text
+
+
+def test_a_run_that_was_killed_counts_at_least_what_its_executions_took(reported):
+    """It failed after 200.2 s, was resumed, worked for two hours and was killed."""
+    name = reported.make_failed()
+    reported.store.metadata.begin_run(name, "made", {})
+    _complete(reported, name, "Evaluator", {}, seconds=7200.0)
+    # The other executions took 1.5 s at the same time.
+    assert "for 2 h 0 min" in reported.page().text
+
+
+def test_a_run_that_was_resumed_and_killed_at_once_keeps_what_is_known(reported):
+    name = reported.make_failed()
+    reported.store.metadata.begin_run(name, "made", {})
+    assert "for 3 min 20 s" in reported.page().text
+
+
+def test_what_an_extra_step_makes_is_not_taken_for_the_runs_own(reported, monkeypatch):
+    """A step of the user's own, run before Evaluator, makes an Evaluation too."""
+    made, config = reported._made, reported.root / "c.yaml"
+    (reported.root / "my_steps.py").write_text(
+        "from penstock.tfx.artifacts import Evaluation, Model\n"
+        "from penstock.tfx.component import Input, Output\n"
+        "from penstock.tfx.function_component import component\n\n\n"
+        "@component\n"
+        "def Probe(model: Input[Model], found: Output[Evaluation]) -> None: ...\n"
+    )
+    monkeypatch.syspath_prepend(reported.root)
+    extra = "steps: {Probe: {component: 'my_steps:Probe', inputs: {model: Trainer.model}}}\n"
+    config.write_text(reported._config.read_text() + extra)
+    steps = list(made.STEPS.items())
+    steps.insert(6, ("Probe", ({"model": "Trainer.model"}, {"found": "Evaluation"})))
+    monkeypatch.setattr(made, "STEPS", dict(steps))
+    name = made.make_run(reported.store, config)
+    row = reported.store.resolve_run(name)
+    found = collect(reported.store, row)
+    assert found.artifacts["Evaluation"].parts[-3] == "Evaluator"
+    assert list(found.steps).index("Probe") > 0
+
+
+def test_a_judgement_that_cannot_be_read_is_not_called_none(reported):
+    page = reported.make()
+    assert "1 of 1 checks passed" in page.text
+    path = next(reported.store.directory.glob("artifacts/Evaluator/*/blessing/blessing.json"))
+    path.write_text(json.dumps({"blessed": True, "reasons": [], "checks": []}))
+    assert "The config sets no limits" in reported.page().text
+    path.write_text("{")
+    page = reported.page()
+    assert "The judgement can no longer be read." in page.text
+    assert "The config sets no limits" not in page.text
 
 
 def test_artifacts_that_are_gone_are_said_to_be_and_the_rest_is_shown(reported):

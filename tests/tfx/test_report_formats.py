@@ -81,6 +81,16 @@ def test_a_moment_is_that_of_this_machine(monkeypatch):
         ("bell\x07", "bell\ufffd"),
         ("\ud800", "\ufffd"),
         ("a\u202eb", "a\ufffdb"),  # would turn the direction of what follows
+        ("\ufeffa\u200e\u2066", "\ufffda\ufffd\ufffd"),
+        # Persian "I want": its parts are joined by U+200C. A family: three emoji and U+200D.
+        (
+            "\u0645\u06cc\u200c\u062e\u0648\u0627\u0647\u0645",
+            "\u0645\u06cc\u200c\u062e\u0648\u0627\u0647\u0645",
+        ),
+        (
+            "\U0001f468\u200d\U0001f469\u200d\U0001f467",
+            "\U0001f468\u200d\U0001f469\u200d\U0001f467",
+        ),
         ("x" * 40, "x" * 27 + "…"),
         ("日本", "日本"),
         (None, "None"),

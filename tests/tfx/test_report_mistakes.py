@@ -1,9 +1,11 @@
 """Which examples are shown as the worst, and how large sets are cut down."""
 
 import json
+import tracemalloc
 
 import pytest
 
+from penstock.pipelines import example_codec, examples, splits, tfrecord
 from penstock.tfx.report import evaluation, mistakes, samples
 from penstock.tfx.report.collect import Run
 
@@ -44,6 +46,21 @@ def test_with_neither_the_wrong_ones_come_in_their_order(tmp_path):
     assert _keys(found) == [str(i) for i in range(0, 36, 3)]  # twelve
     assert found["wrong"] == 33
     assert found["rows"][0]["facts"] == [("text", "<0>"), ("expected", "x")]
+
+
+def test_many_wrong_ones_are_counted_and_not_kept(tmp_path):
+    rows = [{"key": str(i), "text": "x" * 200, "correct": False} for i in range(20_000)]
+    run = _run(tmp_path, rows)
+    del rows
+    tracemalloc.start()
+    try:
+        chosen, _, wrong = mistakes._worst(tmp_path / "rows.jsonl")
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert (len(chosen), wrong) == (mistakes.SHOWN, 20_000)
+    assert peak < 1_000_000  # all of them would take more than 20,000 x 200 bytes
+    assert len(mistakes.section(run, "test")["rows"]) == mistakes.SHOWN
 
 
 def test_label_and_prediction_say_what_is_wrong_where_no_column_does(tmp_path):
@@ -130,6 +147,29 @@ def test_searching_ends_at_its_limit_of_records(made_runs, tmp_path, monkeypatch
     assert set(samples.find(tmp_path, "test", {"test-3", "test-11"})) == {"test-3", "test-11"}
     monkeypatch.setattr(samples, "SEARCH_RECORDS", 5)
     assert set(samples.find(tmp_path, "test", {"test-3", "test-11"})) == {"test-3"}
+
+
+def test_only_the_shard_of_a_key_is_searched(made_runs, tmp_path, monkeypatch):
+    """Twelve examples in four shards; those without a wanted key are damaged."""
+    shards = [[], [], [], []]
+    for key, values in made_runs._records("test"):
+        _, order_hash = splits.key_hashes(key)
+        place = next(i for i in range(4) if order_hash < 2**62 * (i + 1))  # quarters of 2**64
+        shards[place].append((key, values))
+    full = [place for place, records in enumerate(shards) if records]
+    first, last = (shards[place][-1][0] for place in (full[0], full[-1]))
+    for place, records in enumerate(shards):
+        path = tmp_path / examples.shard_name("test", place, 4)
+        lines = [example_codec.serialise(k, v, made_runs.FEATURES) for k, v in records]
+        tfrecord.write_records(path, lines)
+        if place not in (full[0], full[-1]):
+            path.write_bytes(b"damaged")
+    examples.write_description(tmp_path, made_runs.FEATURES, {"test": 12}, {"test": 4})
+    # The limit is one for each shard: what stands before the last shard does not count.
+    longest = max(len(shards[full[0]]), len(shards[full[-1]]))
+    monkeypatch.setattr(samples, "SEARCH_RECORDS", longest)
+    assert len(full) > 2
+    assert set(samples.find(tmp_path, "test", {first, last})) == {first, last}
 
 
 def test_samples_of_each_class_in_the_order_of_the_classes(made_runs, tmp_path):

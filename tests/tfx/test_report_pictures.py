@@ -3,11 +3,12 @@
 import base64
 import io
 import re
+import struct
 import xml.etree.ElementTree as ET
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import EpsImagePlugin, Image, PngImagePlugin
 
 from penstock.tfx.report import images, matrix, plots, svg
 
@@ -49,6 +50,36 @@ def test_any_name_is_plain_text(name):
     shown = name or "(empty)"
     rows = [{"label": name, "value": 0.5, "low": 0.4, "high": 0.6}]
     assert shown in _texts(plots.slice_metric("p", "accuracy", rows, 0.5, []))
+
+
+NAMES = ("_x", "__y")
+
+
+@pytest.mark.parametrize(
+    "drawn",
+    [
+        lambda: plots.curves("p", "loss", {name: [2.0, 1.0] for name in NAMES}),
+        lambda: plots.histogram("p", "n", {name: ([0, 1, 2], [3, 4]) for name in NAMES}),
+        lambda: plots.class_shares("p", ["a"], {name: [1.0] for name in NAMES}),
+    ],
+    ids=["curves", "histogram", "class shares"],
+)
+def test_names_that_begin_with_an_underline_are_in_the_legend(drawn):
+    assert set(NAMES) <= set(_texts(drawn()))
+
+
+def test_a_marker_at_the_edge_is_not_cut():
+    """The largest share lies at the right edge of the axes."""
+    drawn = ET.fromstring(str(plots.class_shares("p", ["a", "b"], {"train": [0.25, 0.75]})))
+    groups = [e for e in drawn.iter() if any(child.tag.endswith("}use") for child in e)]
+    markers = [e for e in groups if len(e.findall("{http://www.w3.org/2000/svg}use")) == 2]
+    assert len(markers) == 1
+    assert "clip-path" not in markers[0].attrib
+
+
+def test_a_slice_without_a_whole_has_no_legend():
+    rows = [{"label": "a", "value": 0.5, "low": None, "high": None}]
+    assert "a" in _texts(plots.slice_metric("p", "accuracy", rows, None, []))
 
 
 def test_a_long_training_is_thinned_out_and_keeps_its_last_value():
@@ -101,6 +132,27 @@ def test_sixteen_bits_are_scaled_and_transparency_is_kept():
     "data", [b"", b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n" + bytes(50), b"<svg/>"]
 )
 def test_what_is_no_image_has_no_thumbnail(data):
+    assert images.thumbnail(data) is None
+
+
+def test_no_program_is_started_on_an_image(monkeypatch):
+    """Pillow draws EPS with Ghostscript, whatever the feature says that it is."""
+
+    def started(*arguments, **options):
+        raise AssertionError("a program was started on the data")
+
+    monkeypatch.setattr(EpsImagePlugin, "Ghostscript", started)
+    head = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 10 10\n%%EndComments\n"
+    assert images.thumbnail(head + b"showpage\n%%EOF\n") is None
+
+
+@pytest.mark.parametrize("error", [EOFError, IndexError, struct.error, OSError, SyntaxError])
+def test_whatever_a_decoder_raises_there_is_no_thumbnail(error, monkeypatch):
+    def broken(self):
+        raise error("unexpected")
+
+    data = _encoded(Image.new("RGB", (4, 4)), "PNG")
+    monkeypatch.setattr(PngImagePlugin.PngImageFile, "load", broken)
     assert images.thumbnail(data) is None
 
 

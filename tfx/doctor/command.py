@@ -72,9 +72,13 @@ def guarded(name: str, check: Callable) -> list[Finding]:
     try:
         found = check()
     except Exception as error:  # whatever is wrong with the machine, the other checks still run
-        said = " ".join(f"{type(error).__name__}: {error}".split())
-        return [fix(name, f"this could not be checked: {said}")]
+        return [fix(name, _unchecked(error))]
     return found if isinstance(found, list) else [found]
+
+
+def _unchecked(error: Exception) -> str:
+    said = " ".join(f"{type(error).__name__}: {error}".split())
+    return f"this could not be checked: {said}"
 
 
 def check_config(path: str) -> tuple[list[Finding], StoreConfig]:
@@ -92,6 +96,8 @@ def check_config(path: str) -> tuple[list[Finding], StoreConfig]:
         faults = error.faults
     except ValueError as error:
         faults = str(error).splitlines()
+    except Exception as error:  # a user's own component may raise anything
+        faults = [_unchecked(error)]
     if faults:
         return [fix("config", f"{path}: {fault}") for fault in faults], settings
     return [ok("config", f"{path} is valid: {len(pipeline.steps)} steps")], settings

@@ -96,9 +96,17 @@ def _other_schema(revision: str | None, head: str) -> Finding:
 
 
 def _sqlite_file(url: str) -> Path | None:
-    """The file of an SQLite URL; None for a server."""
-    prefix = "sqlite:///"
-    return Path(url.removeprefix(prefix)) if url.startswith(prefix) else None
+    """The file of an SQLite URL; None for a server, or what only opening it can tell."""
+    import sqlalchemy as sa
+
+    try:
+        parsed = sa.engine.make_url(url)
+    except sa.exc.SQLAlchemyError:
+        return None
+    named = parsed.database or ":memory:"
+    if parsed.drivername not in ("sqlite", "sqlite+pysqlite") or named == ":memory:":
+        return None
+    return None if named.startswith("file:") else Path(named)
 
 
 def _check_sqlite(path: Path, identity: Path) -> Finding | None:
@@ -122,7 +130,10 @@ def _try_sqlite(path: Path) -> Finding | None:
     connection = None
     try:
         connection = sqlite3.connect(
-            f"file:{path}?mode=rw", uri=True, timeout=LOCK_SECONDS, isolation_level=None
+            f"{path.absolute().as_uri()}?mode=rw",
+            uri=True,
+            timeout=LOCK_SECONDS,
+            isolation_level=None,
         )
         connection.execute("BEGIN IMMEDIATE")
         connection.execute("ROLLBACK")

@@ -51,8 +51,9 @@ class Run:
     """A run.
 
     Attributes:
-        seconds: how long it was worked on; for a run that was killed, until what is known last.
-        artifacts: a type -> the directory of the first artifact of this type.
+        seconds: how long it was worked on; for a run that was killed, as far as that is known.
+        artifacts: a type -> the directory of an artifact of this type: the first, but one of an
+            extra step only where no standard step made any.
     """
 
     name: str
@@ -95,16 +96,13 @@ def collect(store: Store, row: dict) -> Run:
     state, reason = row["state"], row.get("reason")
     if state == RUNNING and not store.is_active(name):
         state, reason = "INTERRUPTED", reason or "Its process was killed."
-    steps, artifacts = _planned(store, name), {}
-    ended = row["ended_at"] if state != RUNNING else row["started_at"]
+    text, config = _config(store, name)
+    steps = _planned(store, name)
     for step, how, record in store.metadata.steps_of(name):
-        facts = steps.setdefault(step, StepFacts(step))
-        _fill(facts, how, record, name)
-        for output in record.outputs.values():
-            artifacts.setdefault(output.type, store.directory / output.uri)
+        _fill(steps.setdefault(step, StepFacts(step)), how, record, name)
     _read_inputs(store, name, steps)
-    for record in store.metadata.executions_of(name):
-        ended = max(ended, record.started_at + (record.seconds or 0.0))
+    own = store.metadata.executions_of(name)
+    for record in own:
         facts = steps.setdefault(record.step, StepFacts(record.step))
         if facts.state == NOT_RUN or facts.state in (BROKEN, CUT_OFF):
             facts.state = BROKEN if record.state == FAILED else CUT_OFF
@@ -114,7 +112,6 @@ def collect(store: Store, row: dict) -> Run:
     stopped_at = row.get("stopped_at")
     if state == FAILED and stopped_at in steps and steps[stopped_at].state == CUT_OFF:
         steps[stopped_at].state = BROKEN  # its worker died
-    text, config = _config(store, name)
     return Run(
         name,
         row["pipeline"],
@@ -122,12 +119,36 @@ def collect(store: Store, row: dict) -> Run:
         reason,
         stopped_at,
         row["started_at"],
-        row.get("seconds") or ended - row["started_at"],
+        _seconds(row, state, own),
         config,
         text,
         steps,
-        artifacts,
+        _artifacts(store, name, config.get("steps") or {}),
     )
+
+
+def _artifacts(store: Store, run: str, extra_steps) -> dict[str, Path]:
+    """A directory for each type; what a user's own step made comes after what the standard ones did."""
+    made = sorted(store.metadata.steps_of(run), key=lambda entry: entry[0] in extra_steps)
+    outputs = [output for _, _, record in made for output in record.outputs.values()]
+    return {output.type: store.directory / output.uri for output in reversed(outputs)}
+
+
+def _seconds(row: dict, state: str, own: list) -> float:
+    """How long a run was worked on.
+
+    A pass that was killed has recorded no end: the time during which any of the run's own
+    executions worked is then the least it can have been.
+    """
+    known = row.get("seconds")
+    if state != "INTERRUPTED":
+        return known or row["ended_at"] - row["started_at"]
+    worked = last = 0.0
+    for record in sorted(own, key=lambda record: record.started_at):
+        end = record.started_at + (record.seconds or 0.0)
+        worked += max(0.0, end - max(last, record.started_at))  # two may work at once
+        last = max(last, end)
+    return max(known or 0.0, worked)
 
 
 def _planned(store: Store, run: str) -> dict[str, StepFacts]:

@@ -13,7 +13,8 @@ def section(run: Run) -> dict | None:
     if document is None:
         return None
     overall, slices = document.get("overall") or {}, document.get("slices") or []
-    checks = (run.document("Blessing", "blessing.json") or {}).get("checks") or []
+    blessing = run.document("Blessing", "blessing.json")
+    checks = (blessing or {}).get("checks") or []
     whole = {name: entry for name, entry in overall.items() if "/" not in name}
     details = document.get("details") or {}
     return {
@@ -23,6 +24,7 @@ def section(run: Run) -> dict | None:
         "metrics": [_metric(n, e, checks, document) for n, e in list(whole.items())[:MOST_METRICS]],
         "metrics_left_out": max(0, len(whole) - MOST_METRICS),
         "checks": [_check(check) for check in checks],
+        "judgement_read": blessing is not None,
         "baseline": bool(document.get("baseline")),
         "parts": _parts(overall, (details.get("confusion_matrix") or {}).get("classes") or ()),
         "slices": _slices(slices, _main_metrics(whole, checks), overall, checks),

@@ -5,6 +5,8 @@ import time
 import unicodedata
 
 MISSING = "–"
+TURNING = frozenset("\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\ufeff")
+"""Marks of the direction of writing, and of the order of bytes."""
 
 
 def number(value, digits: int = 4) -> str:
@@ -76,9 +78,10 @@ def label(value, longest: int = 28) -> str:
 def _unprintable(character: str) -> bool:
     """Control characters, lone surrogates and unassigned code points; XML takes none of them.
 
-    Characters that turn the direction of writing (Cf) would change how the text around them reads.
+    Marks of the direction would change how the text around them reads. Other characters of format
+    (Cf) stay: Persian words and emoji of several people are joined by them.
     """
-    return unicodedata.category(character) in ("Cc", "Cs", "Cn", "Cf")
+    return character in TURNING or unicodedata.category(character) in ("Cc", "Cs", "Cn")
 
 
 def value(entry) -> str:

@@ -52,11 +52,11 @@ def _verdict(run: Run) -> tuple[str, str, str | None]:
     stopped = next((s for s in run.steps.values() if s.state == STOPPED), None)
     if run.state == "STOPPED":
         where = run.stopped_at or (stopped.name if stopped else "a gate")
-        return f"{where} stopped it", ", so that nothing was pushed.", run.reason
+        return f"{where} stopped it", _pushed_before(run), run.reason
     if run.state == "FAILED":
         where = run.stopped_at or "it"
         why = (run.reason or "").removeprefix(f"{where} failed: ")
-        return f"{where} failed", ", so that nothing was pushed.", why
+        return f"{where} failed", _pushed_before(run), why
     if run.state == "INTERRUPTED":
         return "it was interrupted", f": `penstock resume {run.name}` goes on with it.", run.reason
     if run.state == "RUNNING":
@@ -73,6 +73,14 @@ def _verdict(run: Run) -> tuple[str, str, str | None]:
             None,
         )
     return f"its model was {blessed}", ".", None
+
+
+def _pushed_before(run: Run) -> str:
+    """What became of the model of a run that did not come to its end: a step may follow the push."""
+    if "PushedModel" not in run.artifacts:
+        return ", so that nothing was pushed."
+    version = (run.document("PushedModel", "pushed.json") or {}).get("version")
+    return "; its model had been pushed" + (f" as version {version}." if version else ".")
 
 
 def _figures(run: Run) -> list[dict]:

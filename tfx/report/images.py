@@ -2,13 +2,21 @@
 
 import base64
 import io
+import struct
 import warnings
 
 from PIL import Image
 
+from penstock.pipelines import image_files
+
 LONGEST = 96
 """Pixels of the longer side; smaller images stay as they are, and the browser enlarges them."""
 QUALITY = 80
+UNDECODABLE = (
+    *(OSError, ValueError, SyntaxError, EOFError, IndexError, struct.error),
+    Image.DecompressionBombError,
+)
+"""What Pillow's decoders raise for what is no image, or a damaged one."""
 
 
 def thumbnail(data: bytes) -> dict | None:
@@ -21,12 +29,12 @@ def thumbnail(data: bytes) -> dict | None:
             warnings.simplefilter(
                 "ignore"
             )  # of Pillow, about the size and the metadata of an image
-            with Image.open(io.BytesIO(data)) as image:
+            with Image.open(io.BytesIO(data), formats=image_files._formats()) as image:
                 size = image.size
                 image.draft("RGB", (2 * LONGEST, 2 * LONGEST))  # a large JPEG is read at a fraction
                 small = _displayable(image)
                 small.thumbnail((LONGEST, LONGEST))
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+    except UNDECODABLE:
         return None
     # JPEG would blur the few pixels of a small image and has no transparency.
     kind = "PNG" if max(size) <= LONGEST or small.mode in ("RGBA", "LA") else "JPEG"

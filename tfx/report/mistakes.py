@@ -7,7 +7,9 @@ the order of the file.
 
 import heapq
 import json
+from collections import deque
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 
 from penstock.tfx.report import formats, samples
@@ -61,8 +63,9 @@ def _worst(path: Path) -> tuple[list[dict], str, int | None]:
         chosen = heapq.nsmallest(SHOWN, rows, key=lambda row: _number(row.get(name), float("-inf")))
         order = "lowest probability of the label first"
     else:
-        wrong = [row for row in rows if _is_wrong(row)]
-        chosen, order = wrong[:SHOWN], "in the order of the examples"
+        chosen = list(islice((row for row in rows if _is_wrong(row)), SHOWN))
+        deque(rows, maxlen=0)  # the others are counted, but not kept
+        order = "in the order of the examples"
     return chosen, order, counted.wrong if counted.known else None
 
 

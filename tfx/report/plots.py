@@ -21,13 +21,14 @@ def curves(prefix: str, name: str, series: dict[str, list]) -> Markup:
     """A metric after each epoch; `series` maps a split to its values (None: not finite)."""
     with svg.style():
         figure, axes = svg.new_figure(WIDTH, 225)
+        artists = []
         for place, (label, values) in enumerate(series.items()):
             numbers = np.array([np.nan if v is None else v for v in values], np.float64)
             epochs = np.arange(1, len(numbers) + 1)
             step = max(1, -(-len(numbers) // MOST_POINTS))
             chosen = np.unique(np.append(np.arange(0, len(numbers), step), len(numbers) - 1))
             few = len(numbers) <= 40
-            axes.plot(
+            artists += axes.plot(
                 epochs[chosen],
                 numbers[chosen],
                 color=svg.SERIES[place % 4],
@@ -41,7 +42,7 @@ def curves(prefix: str, name: str, series: dict[str, list]) -> Markup:
         axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=7))
         axes.yaxis.set_major_locator(MaxNLocator(nbins=5))
         if len(series) > 1:
-            figure.legend(loc="outside upper left", ncols=len(series), handlelength=2.4)
+            _legend(figure, artists, ncols=len(series), handlelength=2.4)
         ends = [
             f"{label} ends at {formats.fixed(values[-1])}"
             for label, values in series.items()
@@ -54,10 +55,11 @@ def histogram(prefix: str, name: str, splits: dict[str, tuple[list, list]]) -> M
     """The distribution of a number; `splits` maps a split to (bucket edges, counts)."""
     with svg.style():
         figure, axes = svg.new_figure(WIDTH, 200)
+        artists = []
         for place, (label, (edges, counts)) in enumerate(splits.items()):
             edges, counts = np.asarray(edges, float), np.asarray(counts, float)
             share = counts / max(counts.sum(), 1.0) / np.diff(edges)
-            axes.stairs(
+            steps = axes.stairs(
                 share,
                 edges,
                 baseline=0,
@@ -66,13 +68,14 @@ def histogram(prefix: str, name: str, splits: dict[str, tuple[list, list]]) -> M
                 linewidth=1.6,
                 label=formats.label(label),
             )
+            artists.append(steps)
         axes.set_xlabel(formats.label(name, 46))
         axes.set_ylabel("share per unit")
         axes.xaxis.set_major_locator(MaxNLocator(nbins=5))
         axes.yaxis.set_major_locator(MaxNLocator(nbins=4))
         axes.grid(axis="x", visible=False)
         if len(splits) > 1:
-            figure.legend(loc="outside upper left", ncols=len(splits), handlelength=1.8)
+            _legend(figure, artists, ncols=len(splits), handlelength=1.8)
         return svg.inline(figure, prefix, f"Distribution of {name} in {', '.join(splits)}.")
 
 
@@ -85,12 +88,13 @@ def class_shares(prefix: str, classes: list[str], splits: dict[str, list[float]]
     """The share of each class in each split; `splits` maps a split to shares, 0 to 1."""
     with svg.style():
         figure, axes = svg.new_figure(WIDTH, 74 + ROW * len(classes))
-        rows = np.arange(len(classes))
+        rows, artists = np.arange(len(classes)), []
         for place, (label, shares) in enumerate(splits.items()):
-            axes.plot(
+            artists += axes.plot(
                 [100 * share for share in shares],
                 rows,
                 linestyle="none",
+                clip_on=False,  # a marker at the edge is shown whole
                 marker=svg.MARKERS[place % 4],
                 color=svg.SERIES[place % 4],
                 markersize=6,
@@ -101,7 +105,7 @@ def class_shares(prefix: str, classes: list[str], splits: dict[str, list[float]]
         _rows(axes, classes)
         axes.set_xlim(left=0)
         axes.set_xlabel("share of the split (%)")
-        figure.legend(loc="outside upper left", ncols=len(splits), handletextpad=0.2)
+        _legend(figure, artists, ncols=len(splits), handletextpad=0.2)
         return svg.inline(
             figure, prefix, f"Share of {len(classes)} classes in {', '.join(splits)}."
         )
@@ -119,6 +123,7 @@ def slice_metric(
     """
     with svg.style():
         figure, axes = svg.new_figure(WIDTH, 78 + ROW * len(rows))
+        artists = []
         for place, row in enumerate(rows):
             if row["low"] is not None:
                 axes.plot(
@@ -126,16 +131,24 @@ def slice_metric(
                 )
             axes.plot(row["value"], place, marker="o", color=svg.SERIES[0], markersize=6)
         if overall is not None:
-            axes.axvline(overall, color=svg.INK, lw=1.1, label=f"all: {formats.fixed(overall)}")
+            text = f"all: {formats.fixed(overall)}"
+            artists.append(axes.axvline(overall, color=svg.INK, lw=1.1, label=text))
         for label, limit in limits:
             text = f"{label} {formats.number(limit)}"
-            axes.axvline(limit, color=svg.BAD, lw=1.3, ls=svg.DASHES[1], label=text)
+            line = axes.axvline(limit, color=svg.BAD, lw=1.3, ls=svg.DASHES[1], label=text)
+            artists.append(line)
         _rows(axes, [row["label"] for row in rows])
         _limit_to_shares(axes, rows)
         axes.set_xlabel(formats.label(name))
         axes.xaxis.set_major_locator(MaxNLocator(nbins=6))
-        figure.legend(loc="outside upper left", ncols=1 + len(limits), handlelength=1.8)
+        _legend(figure, artists, ncols=1 + len(limits), handlelength=1.8)
         return svg.inline(figure, prefix, f"{name} of {len(rows)} slices, with intervals.")
+
+
+def _legend(figure, artists: list, **options) -> None:
+    """A legend of just these; one that Matplotlib gathers leaves out names that begin with `_`."""
+    names = [artist.get_label() for artist in artists]
+    figure.legend(artists, names, loc="outside upper left", **options)
 
 
 def _limit_to_shares(axes, rows: list[dict]) -> None:

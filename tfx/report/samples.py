@@ -1,7 +1,7 @@
 """Which examples the page shows: a few of each class, and those that are asked for by key.
 
 Comes in: an Examples directory. Goes out: plain values for the template. Reading stops at limits of
-records and bytes, so that the time does not grow with the data.
+records and bytes, so that the time does not grow with the data. A key's hash tells its shard.
 """
 
 from collections.abc import Iterator
@@ -11,6 +11,7 @@ from pathlib import Path
 from penstock.pipelines import examples
 from penstock.pipelines.example_codec import deserialise
 from penstock.pipelines.features import Audio, Features, Image, Label, Number, Text
+from penstock.pipelines.splits import key_hashes
 from penstock.pipelines.tfrecord import read_records
 from penstock.tfx.report import formats, images
 
@@ -18,7 +19,7 @@ CLASSES, PER_CLASS, WITHOUT_CLASS = 20, 8, 16
 READ_RECORDS, READ_BYTES = 20_000, 2**28
 """What is read of a split at most in search of samples."""
 SEARCH_RECORDS, SEARCH_BYTES = 500_000, 2**30
-"""The same for examples that are asked for by key."""
+"""The same for each shard with an example that is asked for by key."""
 TEXT_LENGTH = 160
 SMALL = 48
 
@@ -60,7 +61,9 @@ def sample(directory: Path, split: str) -> Samples:
     wanted = PER_CLASS if label else WITHOUT_CLASS
     found: dict[int, list] = {place: [] for place in range(len(shown))}
     missing = len(shown) * wanted
-    for key, values in _read(directory, split, described, READ_RECORDS, READ_BYTES):
+    paths = examples.shard_paths(directory, split)
+    for data in _read(paths, READ_RECORDS, READ_BYTES):
+        key, values = deserialise(data, described)
         place = values.get(label, 0) if label else 0
         if len(found.get(place, range(wanted))) < wanted:
             found[place].append(describe(key, values, described))
@@ -82,14 +85,27 @@ def sample(directory: Path, split: str) -> Samples:
 def find(directory: Path, split: str, keys: set[str]) -> dict[str, dict]:
     """Key -> example, as `describe` gives it; what is not found in time is missing."""
     described, found = examples.features(directory), {}
-    if not keys:
-        return found
-    for key, values in _read(directory, split, described, SEARCH_RECORDS, SEARCH_BYTES):
-        if key in keys:
-            found[key] = describe(key, values, described)
-            if len(found) == len(keys):
-                break
+    for path, wanted in _by_shard(examples.shard_paths(directory, split), keys).items():
+        encoded = [key.encode() for key in wanted]
+        for data in _read([path], SEARCH_RECORDS, SEARCH_BYTES):
+            if not any(key in data for key in encoded):  # an eighth of the time of parsing it
+                continue
+            key, values = deserialise(data, described)
+            if key in wanted:
+                found[key] = describe(key, values, described)
+                wanted.remove(key)
+                if not wanted:
+                    break
     return found
+
+
+def _by_shard(paths: list[Path], keys: set[str]) -> dict[Path, set[str]]:
+    """The shard of each key: each covers an equal range of hashes (`example_gen.write_shard`)."""
+    wanted: dict[Path, set[str]] = {}
+    for key in keys if paths else ():
+        _, order_hash = key_hashes(key)
+        wanted.setdefault(paths[order_hash * len(paths) >> 64], set()).add(key)
+    return wanted
 
 
 def describe(key: str, values: dict, described: Features) -> dict:
@@ -118,11 +134,11 @@ def _text(value, feature) -> str:
     return formats.number(value.item())
 
 
-def _read(directory, split, described, records, size) -> Iterator[tuple[str, dict]]:
+def _read(paths: list[Path], records: int, size: int) -> Iterator[bytes]:
     count = read = 0
-    for path in examples.shard_paths(directory, split):
+    for path in paths:
         for data in read_records(path):
-            yield deserialise(data, described)
+            yield data
             count, read = count + 1, read + len(data)
             if count >= records or read >= size:
                 return

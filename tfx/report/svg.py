@@ -58,6 +58,7 @@ _STYLE = {
     "xtick.labelsize": 10,
     "ytick.labelsize": 10,
     "xtick.major.size": 0,
+    "xtick.major.pad": 6,  # the first number stays clear of that of the other axis
     "ytick.major.size": 0,
     "legend.frameon": False,
     "legend.fontsize": 10,
