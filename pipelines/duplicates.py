@@ -5,7 +5,9 @@ twice counts twice. The content is every feature but the labels, byte by byte, a
 one picture under two labels is found too. `sorted_runs` keeps the hashes of the contents, sorted,
 of each run and split; `plan` divides the range of hashes among tasks that fit into memory, and
 `find` looks through one of them. Examples are told apart by 64 bits: among 10 million examples, two
-different contents are taken for one with a chance of 3 in a million (n^2 / 2^65).
+different contents are taken for one with a chance of 3 in a million (n^2 / 2^65). Of two records of
+a split with one key only one becomes an example: if their contents are equal, they are no copies; if
+not, which one stays is not known here, and each counts as a copy of what it is equal to.
 """
 
 import json
@@ -20,8 +22,8 @@ from penstock.pipelines.features import Features, Label, Number
 
 FORMAT_VERSION = 1
 FILE = "duplicates.json"
-EXAMPLES_AT_ONCE = 4_000_000
-"""Of one task: some 30 bytes each, and as much again to sort them."""
+EXAMPLES_AT_ONCE = 2_000_000
+"""Of one task: 76 bytes each at the peak, when they are sorted (measured with tracemalloc)."""
 SHOWN_CONTENTS, SHOWN_EXAMPLES = 100, 10
 
 
@@ -41,8 +43,13 @@ def content_hash(values: dict, features: Features) -> int:
     return int.from_bytes(digest.digest(), "big")
 
 
-def plan(runs: list[dict]):
-    """All runs -> tasks {low, high, runs}: ranges of hashes, each small enough."""
+def plan(runs: list[dict], features: Features):
+    """All runs -> tasks {low, high, runs}: ranges of hashes, each small enough.
+
+    None where every feature is a label: there is no content that could be equal.
+    """
+    if all(isinstance(feature, Label) for feature in features.values()):
+        return
     kept = [{"name": r["name"], "splits": sorted(r["splits"])} for r in runs if r["splits"]]
     kept.sort(key=lambda run: run["name"])
     total = sum(totals["examples"] for run in runs for totals in run["splits"].values())
@@ -59,39 +66,52 @@ def find(task: dict, directory: str) -> dict:
         sorted_runs.contents_in_range(directory, *origin, task["low"], task["high"])
         for origin in origins
     ]
-    content, key, offset = np.concatenate(parts, axis=1)
-    origin = np.repeat(np.arange(len(parts)), [part.shape[1] for part in parts])
-    order = np.lexsort((key, content))
-    content, key, offset, origin = content[order], key[order], offset[order], origin[order]
-    # Of two records with one key the second is a bad one, and no example.
-    new = _changes(content)
-    kept = new | _changes(key)
-    content, offset, origin, starts = content[kept], offset[kept], origin[kept], new[kept]
-    if not len(content):
+    lengths = [part.shape[1] for part in parts]
+    if not sum(lengths):
         return {"repeats": 0, "leaks": 0, "shown": []}
-    starts = np.flatnonzero(starts)
-    split = np.array([names.index(split) for _, split in origins])[origin]
-    leaks = np.minimum.reduceat(split, starts) != np.maximum.reduceat(split, starts)
-    sizes = np.diff(np.append(starts, len(content)))
-    several = np.flatnonzero(sizes > 1)
-    ranked = [*np.flatnonzero(leaks), *several[~leaks[several]][:SHOWN_CONTENTS]]
+    rows = np.concatenate(parts, axis=1)
+    del parts
+    origin = np.repeat(np.arange(len(origins), dtype=np.uint32), lengths)
+    split = np.repeat(np.array([names.index(split) for _, split in origins], np.uint16), lengths)
+    order = np.lexsort((rows[1], split, rows[0]))
+    for column in (*rows, origin, split):
+        column[:] = column[order]
+    del order
+    content, key, offset, count = rows
+    is_first = sorted_runs.changes(content)
+    # Of two records of a split with one key the second is a bad one, and no example.
+    is_example = is_first | sorted_runs.changes(split) | sorted_runs.changes(key)
+    count -= ~is_example
+    starts = np.flatnonzero(is_first)
+    ends = np.append(starts[1:], len(content))
+    counts = np.add.reduceat(count, starts)
+    leaks = split[starts] != split[ends - 1]
+    leaking = np.flatnonzero(leaks)[:SHOWN_CONTENTS]
+    others = np.flatnonzero(~leaks & (counts > 1))[:SHOWN_CONTENTS]
     shown = []
-    for start, size in [(starts[i], sizes[i]) for i in ranked[:SHOWN_CONTENTS]]:
-        members = range(start, start + size)
+    for index in [*leaking, *others][:SHOWN_CONTENTS]:
+        members = starts[index] + np.flatnonzero(is_example[starts[index] : ends[index]])
+        one_of_each = sorted_runs.changes(split[members])
+        members = np.append(members[one_of_each], members[~one_of_each])[:SHOWN_EXAMPLES]
         examples = [
-            {"split": origins[origin[i]][1]}
+            {"split": names[split[i]]}
             | sorted_runs.read_origin(directory, origins[origin[i]][0], int(offset[i]))
-            for i in members[:SHOWN_EXAMPLES]
+            for i in members
         ]
-        examples.sort(key=lambda example: example["key"])
-        found = sorted({names[number] for number in split[start : start + size]})
-        shown.append({"count": int(size), "splits": found, "examples": examples})
-    return {"repeats": int(sizes.sum() - len(sizes)), "leaks": int(leaks.sum()), "shown": shown}
+        examples.sort(key=lambda example: (example["key"], example["split"]))
+        first = _first_of_each_split(examples)
+        examples = [*first, *[example for example in examples if example not in first]]
+        found = sorted({names[number] for number in split[starts[index] : ends[index]]})
+        shown.append({"count": int(counts[index]), "splits": found, "examples": examples})
+    return {"repeats": int(counts.sum()) - len(counts), "leaks": int(leaks.sum()), "shown": shown}
 
 
-def _changes(values):
-    """Where a value differs from the one before it; the first does."""
-    return np.append(True, values[1:] != values[:-1])[: len(values)]
+def _first_of_each_split(examples):
+    """The first example of each split, in their order."""
+    first = {}
+    for example in examples:
+        first.setdefault(example["split"], example)
+    return list(first.values())
 
 
 def merge(found: list[dict]) -> dict:
@@ -123,11 +143,11 @@ def warning(found: dict) -> str | None:
     if not found["leaks"]:
         return None
     content = found["shown"][0]
-    splits = " and ".join(f"`{split}`" for split in content["splits"])
-    keys = ", ".join(repr(example["key"]) for example in content["examples"][:2])
+    first = _first_of_each_split(content["examples"])
+    copies = " and ".join(f"{example['key']!r} ({example['split']})" for example in first)
     noun = "content is" if found["leaks"] == 1 else "contents are"
     return (
         f"{found['leaks']} {noun} in several splits at once, so that the evaluation comes out too "
-        f"good: {keys} are equal and in {splits}. Take the copies out of the source; `{FILE}` "
-        "in the quarantine's folder, which `penstock show` lists, names them."
+        f"good: {copies} are equal. Take the copies out of the source; `{FILE}` in the quarantine's "
+        "folder, which `penstock show` lists, names them."
     )

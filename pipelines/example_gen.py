@@ -95,7 +95,7 @@ def generate(
         )
         (
             all_runs
-            | "PlanDuplicates" >> beam.FlatMap(duplicates.plan)
+            | "PlanDuplicates" >> beam.FlatMap(duplicates.plan, features)
             | "FindDuplicates" >> beam.Map(duplicates.find, str(runs))
             | "AllDuplicates" >> beam.combiners.ToList()
             | "SaveDuplicates" >> beam.Map(save_result, str(runs / "duplicates.json"))

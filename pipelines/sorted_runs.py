@@ -18,6 +18,11 @@ import numpy as np
 from penstock.pipelines.sources.source import Record
 
 RUN_BYTES = 64 * 2**20
+ROWS_OF_A_CONTENT = 16
+"""Of a run: a blank picture that is there a million times must not fill the memory of a task.
+
+What is left out is only counted; if its key is in another run too, nobody sees that it is a bad one.
+"""
 _LENGTH = struct.Struct("<I")
 
 
@@ -79,12 +84,28 @@ class RunWriter:
                 offset += 2 * _LENGTH.size + len(header) + len(data)
         for split, rows in index.items():
             order_hashes, offsets, contents = columns = np.array(rows, np.uint64).T
-            by_content = np.lexsort((order_hashes, contents))
-            sorted_contents = np.stack([contents, order_hashes, offsets])[:, by_content]
             np.save(self._directory / f"{name}.{split}.npy", columns[:2].T)
-            np.save(self._directory / f"{name}.{split}.contents.npy", sorted_contents)
+            by_content = _by_content(contents, order_hashes, offsets)
+            np.save(self._directory / f"{name}.{split}.contents.npy", by_content)
         self.runs.append({"name": name, "splits": splits})
         self._entries, self._bytes = [], 0
+
+
+def changes(values: np.ndarray) -> np.ndarray:
+    """Where a value differs from the one before it; the first does."""
+    return np.append(True, values[1:] != values[:-1])[: len(values)]
+
+
+def _by_content(content, key, offset):
+    """What `contents_in_range` reads: of each content a few rows, the last of them for the rest."""
+    rows = np.stack([content, key, offset])[:, np.lexsort((key, content))]
+    rows = rows[:, changes(rows[0]) | changes(rows[1])]
+    starts = np.flatnonzero(changes(rows[0]))
+    sizes = np.diff(np.append(starts, rows.shape[1]))
+    rank = np.arange(rows.shape[1]) - np.repeat(starts, sizes)
+    rest = np.repeat(sizes, sizes) - rank
+    count = np.where(rank == ROWS_OF_A_CONTENT - 1, rest, 1).astype(np.uint64)
+    return np.vstack([rows, count])[:, rank < ROWS_OF_A_CONTENT]
 
 
 def read_range(directory, name: str, split: str, low: int, high: int) -> Iterator[Entry]:
@@ -107,7 +128,8 @@ def contents_in_range(directory, name: str, split: str, low: int, high: int) -> 
     """Of the examples of a run and split whose content's hash lies in [low, high), sorted by it.
 
     Returns:
-        uint64 [3, examples]: hash of the content, hash of the key, offset in the run.
+        uint64 [4, rows]: hash of the content, hash of the key, offset in the run, how many examples
+        the row stands for: one, but for the last of `ROWS_OF_A_CONTENT`.
     """
     columns = np.load(Path(directory) / f"{name}.{split}.contents.npy", mmap_mode="r")
     first = np.searchsorted(columns[0], np.uint64(low), "left")

@@ -77,10 +77,62 @@ def test_copies_are_counted_and_leaks_are_named(tmp_path):
     ]
     assert sum(examples.splits(tmp_path / "examples").values()) == 7  # all of them stay
     assert duplicates.warning(found) == (
-        "1 content is in several splits at once, so that the evaluation comes out too good: 'a', "
-        "'b' are equal and in `test` and `train`. Take the copies out of the source; "
-        "`duplicates.json` in the quarantine's folder, which `penstock show` lists, names them."
+        "1 content is in several splits at once, so that the evaluation comes out too good: 'a' "
+        "(train) and 'b' (test) are equal. Take the copies out of the source; `duplicates.json` in "
+        "the quarantine's folder, which `penstock show` lists, names them."
     )
+
+
+def test_one_key_in_two_splits_leaks(tmp_path):
+    """Only within a split is the second record of a key a bad one."""
+    generated = generate(tmp_path, [record("a", "5", "train"), record("a", "5", "test")])
+    assert generated.splits == {"train": 1, "test": 1}
+    found = generated.duplicates
+    assert (found["repeats"], found["leaks"]) == (1, 1)
+    assert {(e["key"], e["split"]) for e in found["shown"][0]["examples"]} == {
+        ("a", "train"),
+        ("a", "test"),
+    }
+
+
+def test_an_example_of_each_split_is_shown_first(tmp_path):
+    many = [record(f"a{i:02}", "same", "train") for i in range(50)]
+    found = generate(tmp_path, [*many, record("z", "same", "test")]).duplicates
+    (content,) = found["shown"]
+    assert content["count"] == 51
+    assert len(content["examples"]) == duplicates.SHOWN_EXAMPLES
+    assert [example["split"] for example in content["examples"]] == ["train", "test"] + 8 * [
+        "train"
+    ]
+    assert " (train) and 'z' (test) are equal." in duplicates.warning(found)
+
+
+def test_a_content_that_very_many_share_keeps_few_rows(tmp_path, monkeypatch):
+    """No range of hashes divides it: a blank picture would fill the memory of one task."""
+    monkeypatch.setattr(sorted_runs, "RUN_BYTES", 30_000)
+    rows, load = [], sorted_runs.contents_in_range
+
+    def counted(*arguments):
+        part = load(*arguments)
+        rows.append(part.shape[1])
+        return part
+
+    monkeypatch.setattr(sorted_runs, "contents_in_range", counted)
+    blank = [record(f"k{i}", "blank", "train") for i in range(2000)]
+    generated = generate(tmp_path, [*blank, record("x", "blank", "test")])
+    assert generated.splits == {"train": 2000, "test": 1}
+    found = generated.duplicates
+    assert (found["repeats"], found["leaks"], found["shown"][0]["count"]) == (2000, 1, 2001)
+    assert len(rows) > 2
+    assert max(rows) <= sorted_runs.ROWS_OF_A_CONTENT
+
+
+def test_labels_alone_are_no_content(tmp_path, monkeypatch):
+    monkeypatch.setitem(globals(), "FEATURES", {"label": FEATURES["label"]})
+    records = [Record(f"{i}", {"label": 0}, "train", f"{i}.txt", 0) for i in range(3)]
+    generated = generate(tmp_path, records)
+    assert generated.splits["train"] == 3
+    assert generated.duplicates["repeats"] == 0
 
 
 def test_runs_ranges_and_order_do_not_change_what_is_found(tmp_path, monkeypatch):
