@@ -33,7 +33,9 @@ def full_disk(error: BaseException, places: list[Path]) -> str | None:
         places: where it may have been, if the error does not say: the one with the least space.
     """
     seen: BaseException | None = error
-    while seen is not None:
+    known: set[int] = set()  # a library may chain errors in a ring
+    while seen is not None and id(seen) not in known:
+        known.add(id(seen))
         if isinstance(seen, DiskFull):
             return str(seen)
         fullest = min(places, key=_free_bytes)

@@ -120,9 +120,13 @@ def diff_runs(first: str, second: str, directory: str, database: str | None, as_
 
 def _with_activity(store: Store, row: dict) -> dict:
     """A run that says it is running but holds no lease was killed."""
-    if row["state"] == "RUNNING" and not store.is_active(row["run"]):
-        return {**row, "state": "INTERRUPTED", "reason": f"killed; penstock resume {row['run']}"}
-    return row
+    if row["state"] != "RUNNING":
+        return row
+    # Those are of its earlier attempts, before it was resumed.
+    row = {name: value for name, value in row.items() if name not in ("seconds", "reason")}
+    if store.is_active(row["run"]):
+        return row
+    return {**row, "state": "INTERRUPTED", "reason": f"killed; penstock resume {row['run']}"}
 
 
 def _describe(store: Store, step: str, how: str, record) -> dict:

@@ -114,26 +114,35 @@ class Metadata:
         with self._connect() as connection:
             return connection.execute(query.order_by(contexts.c.number)).scalar()
 
-    def end_run(self, run: str, state: str, facts: dict, seconds: float = 0.0) -> None:
+    def end_run(self, run: str, state: str, facts: dict, seconds: float | None = None) -> None:
         """Records how a run ended.
 
         Args:
             facts: added to its properties.
             seconds: how long it was worked on this time; what stands between a stop and its
-                resumption does not count.
+                resumption does not count. None where nobody knows.
         """
         key = (contexts.c.type == "run") & (contexts.c.name == run)
         with self._write() as connection:
             before = connection.execute(sa.select(contexts.c.properties).where(key)).scalar_one()
+            if seconds is not None:
+                facts = {**facts, "seconds": before.get("seconds", 0.0) + seconds}
             connection.execute(
                 sa.update(contexts)
                 .where(key)
                 .values(
                     state=state,
                     updated_at=time.time(),
-                    properties={**before, **facts, "seconds": before.get("seconds", 0.0) + seconds},
+                    properties={**before, **facts},
                 )
             )
+
+    def under_way_since(self, run: str) -> float | None:
+        """When a run that has not ended began, or was last resumed; None for any other."""
+        is_run = (contexts.c.type == "run") & (contexts.c.name == run)
+        query = sa.select(contexts.c.updated_at).where(is_run & (contexts.c.state == RUNNING))
+        with self._connect() as connection:
+            return connection.execute(query).scalar()
 
     def runs(self) -> list[dict]:
         """Every run, oldest first: name, pipeline, state, times and properties."""
@@ -196,10 +205,12 @@ class Metadata:
                 sa.update(executions).where(executions.c.id == id).values(cache_key=f"changed-{id}")
             )
 
-    def end_execution(self, id: str, state: str, error: str | None = None) -> None:
-        """Records that an execution made nothing."""
-        now, started = time.time(), executions.c.started_at
-        seconds = sa.case((started > now, 0.0), else_=now - started)  # a clock may jump back
+    def end_execution(
+        self, id: str, state: str, error: str | None = None, ended_at: float | None = None
+    ) -> None:
+        """Records that an execution made nothing; it ended now unless `ended_at` says when."""
+        ended, started = ended_at or time.time(), executions.c.started_at
+        seconds = sa.case((started > ended, 0.0), else_=ended - started)  # a clock may jump back
         with self._write() as connection:
             connection.execute(
                 sa.update(executions)

@@ -175,8 +175,28 @@ class Store:
                     continue
             except published.CorruptArtifact:
                 published.remove(self.published_directory(record.step, record.id))
-            self.metadata.end_execution(record.id, "ABANDONED", "The process was killed.")
+            ended = self._last_sign_of(run, record)
+            self.metadata.end_execution(record.id, "ABANDONED", "The process was killed.", ended)
             published.remove(self.staging(record.id))
+        begun = self.metadata.under_way_since(run)
+        if begun is not None:
+            reason = {"reason": "It was killed."}
+            self.metadata.end_run(run, "INTERRUPTED", reason, self._seconds_since(run, begun))
+
+    def _last_sign_of(self, run: str, record) -> float:
+        """When an execution that was killed last wrote; it may be found days later."""
+        scratch = self.scratch(run, record.step, record.cache_key)
+        folders = [self.staging(record.id), scratch]
+        files = [file for folder in folders for file in durable.files_below(folder)]
+        paths = [self.log_file(run, record.step), *folders, *files]
+        times = [path.stat().st_mtime for path in paths if path.exists()]
+        return min(max([record.started_at, *times]), time.time())
+
+    def _seconds_since(self, run: str, begun: float) -> float | None:
+        """How long a run that was killed was worked on, as far as its executions tell."""
+        records = [r for r in self.metadata.executions_of(run) if r.started_at >= begun]
+        ends = [r.started_at + r.seconds for r in records if r.seconds is not None]
+        return max(ends) - begun if ends else None
 
     def recover_dead_runs(self) -> None:
         """Brings every run to rest that was killed and that nobody is working on."""
@@ -188,7 +208,6 @@ class Store:
                 continue
             try:
                 self.recover(run)
-                self.metadata.end_run(run, "INTERRUPTED", {"reason": "It was killed."})
             finally:
                 lease.release()
 

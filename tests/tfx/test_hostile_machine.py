@@ -4,6 +4,7 @@ Kills are in `test_kill.py`; damaged files, files that change or go, stores that
 names in `test_runner.py`; a home that cannot be written in `end_to_end/test_awkward_photos.py`.
 """
 
+import os
 import subprocess
 import sys
 import time
@@ -11,6 +12,7 @@ import time
 import pytest
 
 from penstock.tfx import durable
+from penstock.tfx.inspect_commands import list_runs
 from penstock.tfx.store import Store
 
 CODE = "from penstock.tfx.main import main; main()"
@@ -136,6 +138,9 @@ def test_what_says_that_a_disk_is_full(tmp_path, error, said):
     outer = RuntimeError("a library failed")
     outer.__cause__ = error
     assert durable.full_disk(outer, [tmp_path / "not" / "there"]) == found
+    ring = RuntimeError("a library failed")
+    ring.__context__, error.__cause__ = error, ring
+    assert durable.full_disk(ring, [tmp_path / "not" / "there"]) == found
     if said is None:
         assert found is None
     else:
@@ -179,8 +184,6 @@ def clock(toy, tmp_path, monkeypatch):
 
 
 def test_a_clock_that_jumps_back_changes_no_order_and_no_duration(toy, clock, capsys):
-    from penstock.tfx.inspect_commands import list_runs
-
     def jump(step, what, facts):
         if what == "started":
             clock.back()
@@ -244,4 +247,42 @@ def test_a_run_took_as_long_as_it_was_worked_on(toy, monkeypatch):
     second = toy(name=first.run)
     (row,) = toy.store.metadata.runs()
     assert row["ended_at"] - row["started_at"] > DAY
-    assert row["seconds"] == pytest.approx(first.seconds + second.seconds, abs=0.5)
+    assert row["seconds"] == pytest.approx(first.seconds + second.seconds, abs=60)
+
+
+@pytest.mark.parametrize("finder", ["another run", "its own resumption"])
+def test_a_killed_run_counts_until_it_was_last_seen_to_write(toy, monkeypatch, capsys, finder):
+    """Failed after seconds, resumed, killed after two hours, found a day later."""
+    store = toy.store
+    first = toy(how="raise")
+    begun = time.time()
+    store.metadata.begin_run(first.run, "toy", {})
+    store.metadata.begin_execution("e1", first.run, "Fit", "m:Fit", "key", {})
+    scratch = store.scratch(first.run, "Fit", "key")
+    scratch.mkdir(parents=True)
+    (scratch / "checkpoint").touch()
+    for path in (scratch, scratch / "checkpoint"):
+        os.utime(path, (begun + 7200, begun + 7200))
+    now = time.time
+    monkeypatch.setattr(time, "time", lambda: now() + DAY)
+    list_runs(str(store.directory), None, False)
+    said = capsys.readouterr().out
+    assert "killed; " in said
+    assert " s  killed; " not in said  # not known yet
+    store.recover_dead_runs() if finder == "another run" else store.recover(first.run)
+    (row,) = store.metadata.runs()
+    assert (row["state"], row["reason"]) == ("INTERRUPTED", "It was killed.")
+    assert row["seconds"] == pytest.approx(first.seconds + 7200, abs=60)
+    second = toy(name=first.run)
+    (row,) = store.metadata.runs()
+    assert row["seconds"] == pytest.approx(first.seconds + 7200 + second.seconds, abs=60)
+
+
+def test_a_killed_run_of_which_nothing_is_known_has_no_duration(toy, capsys):
+    toy.store.metadata.begin_run("dead", "toy", {})
+    toy.store.recover("dead")
+    (row,) = toy.store.metadata.runs()
+    assert row["state"] == "INTERRUPTED"
+    assert "seconds" not in row
+    list_runs(str(toy.store.directory), None, False)
+    assert "0.0 s" not in capsys.readouterr().out
