@@ -41,14 +41,16 @@ class PlainConsole:
         self._running: dict[str, dict] = {}
         self._lock = threading.Lock()
         self._ended = threading.Event()
+        self._watcher = threading.Thread(target=self._watch, name="console", daemon=True)
         self._print(f"run {run}")
 
     def __enter__(self) -> "PlainConsole":
-        threading.Thread(target=self._watch, name="console", daemon=True).start()
+        self._watcher.start()
         return self
 
     def __exit__(self, *_) -> None:
         self._ended.set()
+        self._watcher.join()
 
     def _watch(self) -> None:
         """A step may say nothing for minutes (a large download, XLA); the user must not wonder."""
@@ -75,7 +77,7 @@ class PlainConsole:
 
     def _observe(self, step: str, what: str, facts: dict) -> None:
         name = step.ljust(self._width)
-        if what in ("executed", "cached", "retried"):
+        if what in ("executed", "cached", "retried", "damaged"):
             self._running.pop(step, None)
         if what == "executed":
             self._print(f"{name}  {facts['seconds']:6.1f} s  {show_values(facts['summary'])}")

@@ -13,6 +13,7 @@ import linecache
 import logging
 import os
 import queue
+import shutil
 import signal
 import sys
 import sysconfig
@@ -25,6 +26,7 @@ from pathlib import Path
 from penstock.tfx import durable, messages, published
 from penstock.tfx.component import ExecutionContext, Input, Output
 from penstock.tfx.crash_points import reach
+from penstock.tfx.worker_pool import TEMPORARY_PREFIX
 
 
 def main() -> None:
@@ -52,6 +54,10 @@ def main() -> None:
 def _listen(descriptor: int, inbox: queue.SimpleQueue) -> None:
     while (message := messages.receive(descriptor)) is not None:
         inbox.put(message)
+    # The orchestrator is gone, perhaps killed: nobody else clears up what `worker_pool.py` made.
+    own = Path(os.environ.get("TMPDIR", ""))
+    if own.name.startswith(TEMPORARY_PREFIX):
+        shutil.rmtree(own, ignore_errors=True)
     os._exit(1)
 
 

@@ -15,6 +15,8 @@ from penstock.tfx import messages
 from penstock.tfx.component import Environment
 
 QUIET = {"TF_CPP_MIN_LOG_LEVEL": "1", "GRPC_VERBOSITY": "ERROR", "GLOG_minloglevel": "1"}
+TEMPORARY_PREFIX = "penstock-worker-"
+"""Of a worker's own temporary folder: it takes no other away."""
 
 
 class Worker:
@@ -26,31 +28,35 @@ class Worker:
         self.used = False
         self.step: str | None = None
         self.log = log
-        task_read, self._task_write = os.pipe()
-        self._reply_read, reply_write = os.pipe()
-        arguments = ["--receive", str(task_read), "--send", str(reply_write)]
-        arguments += ["--environment", json.dumps(asdict(environment))]
         log.parent.mkdir(parents=True, exist_ok=True)
-        # Of its own: a worker is killed when it is done, and its libraries (TensorFlow's AutoGraph,
-        # Matplotlib without a home) would leave their files in /tmp.
-        self._temporary = tempfile.mkdtemp(prefix="penstock-worker-")
-        with open(log, "ab") as file:
-            self.process = subprocess.Popen(
+        with contextlib.ExitStack() as its_ends, contextlib.ExitStack() as on_failure:
+            # Of its own: a worker is killed when it is done, and its libraries (TensorFlow's
+            # AutoGraph, Matplotlib without a home) would leave their files in /tmp.
+            self._temporary = tempfile.mkdtemp(prefix=TEMPORARY_PREFIX)
+            on_failure.callback(shutil.rmtree, self._temporary, ignore_errors=True)
+            task_read, self._task_write = os.pipe()
+            its_ends.callback(os.close, task_read)
+            on_failure.callback(os.close, self._task_write)
+            self._reply_read, reply_write = os.pipe()
+            its_ends.callback(os.close, reply_write)
+            on_failure.callback(os.close, self._reply_read)
+            self.process = self._start(task_read, reply_write)
+            on_failure.pop_all()
+        self.inbox = messages.Inbox(self._reply_read)
+
+    def _start(self, receive: int, send: int) -> subprocess.Popen:
+        arguments = ["--receive", str(receive), "--send", str(send)]
+        arguments += ["--environment", json.dumps(asdict(self.environment))]
+        own = {"KERAS_BACKEND": "tensorflow", "TMPDIR": self._temporary}
+        with open(self.log, "ab") as file:
+            return subprocess.Popen(
                 [sys.executable, "-P", "-m", "penstock.tfx.worker", *arguments],
-                pass_fds=(task_read, reply_write),
+                pass_fds=(receive, send),
                 stdin=subprocess.DEVNULL,
                 stdout=file,
                 stderr=file,
-                env={
-                    **QUIET,
-                    **os.environ,
-                    "KERAS_BACKEND": "tensorflow",
-                    "TMPDIR": self._temporary,
-                },
+                env={**QUIET, **os.environ, **own},
             )
-        os.close(task_read)
-        os.close(reply_write)
-        self.inbox = messages.Inbox(self._reply_read)
 
     def can_run(self, wanted: Environment) -> bool:
         """Whether a step with this environment can run here."""

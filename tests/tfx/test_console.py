@@ -1,6 +1,7 @@
 """What a person sees of a run."""
 
 import io
+import threading
 import time
 
 import pytest
@@ -73,10 +74,25 @@ def test_the_reminder_comes_by_itself_and_ends_with_the_run(monkeypatch):
         deadline = time.monotonic() + 20
         while "still running" not in stream.getvalue() and time.monotonic() < deadline:
             time.sleep(0.05)
-    said = stream.getvalue()
-    assert said.endswith(" s, still running\n")
+    said = stream.getvalue().splitlines()
+    assert "console" not in {thread.name for thread in threading.enumerate()}
+    assert said[-1].endswith(" s, still running")
     time.sleep(1.2)
-    assert stream.getvalue() == said
+    assert stream.getvalue().splitlines() == said
+
+
+def test_a_step_that_waits_for_a_damaged_input_is_not_said_to_run(monkeypatch):
+    now = [0.0]
+    monkeypatch.setattr("penstock.tfx.console.time.monotonic", lambda: now[0])
+    stream = io.StringIO()
+    console = PlainConsole(["Trainer"], "r", stream)
+    console.observe("Trainer", "started", {"log": "x"})
+    console.observe("Trainer", "damaged", {"error": "The stored file f has changed."})
+    now[0] = 99.0
+    console.remind()
+    assert stream.getvalue().splitlines()[1:] == [
+        "Trainer  damaged: The stored file f has changed."
+    ]
 
 
 @pytest.fixture
