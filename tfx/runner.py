@@ -370,7 +370,8 @@ class _Run:
         self._finish(state, "executed", record)
 
     def _failed(self, state: StepState, message: dict) -> None:
-        # On a full disk the database cannot be written either; the reason of the step comes first.
+        # On a full disk the database cannot be written either, nor where its server has gone: the
+        # reason of the step comes first, and the next `recover` records what could not be.
         with suppress(StoreUnusable, OSError):
             self._end(state, "failed", message["error"])
         log = self.store.log_file(self.name, state.step.name)

@@ -20,7 +20,10 @@ from penstock.pipelines.sources.source import BadRecord, Record
 
 FILES_AT_ONCE = 256
 MAX_FILE_BYTES = 512 * 2**20
-"""A larger file is no picture of at most Pillow's 89 million pixels, and would only fill memory."""
+"""A larger file would only fill memory: Pillow's limit of 89 million pixels is 358 MB of 8-bit RGBA.
+
+Of 16-bit RGBA it is 716 MB: such a picture is refused if it hardly compresses.
+"""
 
 _KINDS = {
     stat.S_IFIFO: "a named pipe",

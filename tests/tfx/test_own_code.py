@@ -146,9 +146,10 @@ def test_evaluate_batch_must_give_a_row_for_each_example():
 
     _check_columns({"label": np.zeros(3)}, 3)
     for column, received in (
-        (np.zeros(2), "`label`, ndarray of 2 rows."),
-        ([1, 2, 3], "`label`, list of 3 rows."),
-        (1.0, "`label`, float of a single value."),
+        (np.zeros(2), "`label`, an array of shape (2,)."),
+        (np.array(1.0), "`label`, an array of shape ()."),
+        ([1, 2, 3], "`label`, a list, not an array."),
+        (1.0, "`label`, a float, not an array."),
     ):
         with pytest.raises(ValueError, match="Expected: an array of 3 rows") as caught:
             _check_columns({"label": column}, 3)

@@ -334,10 +334,10 @@ def test_a_source_file_that_goes_away_is_the_steps_own_failure(toy):
         if (step, what) == ("Read", "started"):
             toy.source.unlink(missing_ok=True)
 
-    result = toy(observe=remove)
-    if result.state == "FAILED":  # the step had not read it yet
-        assert "Read failed: [Errno 2] No such file or directory" in result.reason
-        assert str(toy.source) in result.reason
+    result = toy(observe=remove)  # before the worker is told: `started` is said first
+    assert result.state == "FAILED"
+    assert "Read failed: [Errno 2] No such file or directory" in result.reason
+    assert str(toy.source) in result.reason
     again = toy()
     assert (again.state, again.step) == ("FAILED", "Read")
     assert "No such file or directory" in again.reason

@@ -60,12 +60,15 @@ def columns_of(
 
 def _check_columns(columns, count):
     for name, column in columns.items():
-        if not isinstance(column, np.ndarray) or len(column) != count:
-            received = f"{len(column)} rows" if hasattr(column, "__len__") else "a single value"
+        is_array = isinstance(column, np.ndarray)
+        if not is_array or column.shape[:1] != (count,):
+            kind = type(column).__name__
+            received = (
+                f"an array of shape {column.shape}" if is_array else f"a {kind}, not an array"
+            )
             raise ValueError(
                 "`evaluate_batch` of the task must return NumPy arrays with a row for each example. "
-                f"Expected: an array of {count} rows. Received: `{name}`, "
-                f"{type(column).__name__} of {received}."
+                f"Expected: an array of {count} rows. Received: `{name}`, {received}."
             )
 
 
