@@ -7,7 +7,7 @@ def differences(before: dict, now: dict) -> list[str]:
     """What changed between two executions' ingredients (`cache.py`), a sentence each; [] if nothing."""
     return [
         *_component(before, now),
-        *_values("parameter", flatten(before["parameters"]), flatten(now["parameters"])),
+        *_values("parameter", _parameters(before), _parameters(now)),
         *_named("input", before["inputs"], now["inputs"]),
         *_named("code", before["code"], now["code"]),
         *_values("library", before["libraries"], now["libraries"]),
@@ -16,6 +16,12 @@ def differences(before: dict, now: dict) -> list[str]:
         *_values("output", before["outputs"], now["outputs"]),
         *_values("environment", before["environment"], now["environment"]),
     ]
+
+
+def _parameters(found: dict) -> dict:
+    """By the names that they have in a config, where a task's sections stand beside the others."""
+    flat = flatten(found["parameters"])
+    return {name.removeprefix("task_config."): value for name, value in flat.items()}
 
 
 def _component(before: dict, now: dict):

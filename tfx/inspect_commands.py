@@ -57,9 +57,14 @@ def why_step(run: str, step: str, directory: str, database: str | None, as_json:
     if step not in steps:
         begun = {record.step for record in store.metadata.executions_of(found["run"])}
         problem = "did not complete the step" if step in begun else "has no complete step"
+        ended = f" It ended so: {found['reason']}" if found.get("reason") else ""
         complete = ", ".join(steps) or "none"
-        raise ValueError(f"The run {found['run']} {problem} {step!r}. Complete steps: {complete}.")
+        raise ValueError(
+            f"The run {found['run']} {problem} {step!r}.{ended} Complete steps: {complete}."
+        )
     how, record = steps[step]
+    if record.run == found["run"]:
+        how = "executed"  # before the run was interrupted; resumed, it took the step from itself
     earlier = store.metadata.earlier_execution(found["pipeline"], record)
     changes = [] if earlier is None else differences(earlier.ingredients, record.ingredients)
     if as_json:
@@ -86,9 +91,10 @@ def why_step(run: str, step: str, directory: str, database: str | None, as_json:
 
 
 def diff_runs(first: str, second: str, directory: str, database: str | None, as_json: bool) -> int:
-    """Prints how two runs differ: config, ingredients of each step, metrics."""
+    """Prints how two runs differ: how they ended, config, ingredients of each step, metrics."""
     store = open_store(directory, database)
-    runs = [store.resolve_run(name)["run"] for name in (first, second)]
+    found = [_with_activity(store, store.resolve_run(name)) for name in (first, second)]
+    runs = [row["run"] for row in found]
     configs = [flatten(_config(store, run)) for run in runs]
     records = [{name: record for name, _, record in store.metadata.steps_of(run)} for run in runs]
     metrics = [
@@ -96,6 +102,7 @@ def diff_runs(first: str, second: str, directory: str, database: str | None, as_
         for steps in records
     ]
     facts = {
+        "end": _changed(*({"state": r["state"], "reason": r.get("reason")} for r in found)),
         "config": _changed(*configs),
         "steps": {
             name: differences(records[0][name].ingredients, records[1][name].ingredients)
@@ -107,15 +114,21 @@ def diff_runs(first: str, second: str, directory: str, database: str | None, as_
     if as_json:
         print(json.dumps(facts, indent=2))
         return 0
+    for name, (before, now) in facts["end"].items():
+        print(f"end      {name}: {before} -> {now}")
     for name, (before, now) in facts["config"].items():
         print(f"config   {name}: {before!r} -> {now!r}")
     for name, changes in facts["steps"].items():
         print(f"step     {name}: {'; '.join(changes) or 'ran again'}")
     for name, (before, now) in facts["metrics"].items():
-        print(f"metric   {name}: {before} -> {now}")
+        print(f"metric   {name}: {_short(before)} -> {_short(now)}")
     if not any(facts.values()):
         print("The two runs do not differ.")
     return 0
+
+
+def _short(metric: float | None) -> str:
+    return "none" if metric is None else f"{metric:.4g}"
 
 
 def _with_activity(store: Store, row: dict) -> dict:

@@ -143,8 +143,14 @@ def _print_summary(result: RunResult, store: Store, limited: list[str]) -> None:
         print(f"{verb}: {result.reason}", file=sys.stderr)
         if result.state == "FAILED":
             print(_how_to_resume(result.run, store), file=sys.stderr)
+        else:
+            print(_next(result.run, store))
         return
     if facts["pushed"]:
         print(f"served model: {facts['pushed']['path']}")
     print(f"run: {result.run} ({result.seconds:.1f} s)")
-    print(f"next: {program()} report {result.run}{_store_option(store)}")
+    print(_next(result.run, store))
+
+
+def _next(run: str, store: Store) -> str:
+    return f"next: {program()} report {run}{_store_option(store)}"

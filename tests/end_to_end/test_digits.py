@@ -149,6 +149,16 @@ def test_a_worse_model_is_not_pushed(digits, digits_config):
     assert len(said) == 1
     assert "accuracy" in said[0]
     assert sorted(str(path) for path in served.rglob("*")) == before
+    assert done.stdout.splitlines()[-1].startswith("next: penstock report digits-")
+    first, *_, last = (row["run"] for row in digits.json("runs"))
+    differences = digits("diff", first, last).stdout.splitlines()
+    assert "end      state: COMPLETE -> STOPPED" in differences
+    assert "config   train.epochs: 12 -> 1" in differences
+    assert "metric   accuracy: 1 -> " in "\n".join(differences)
+    assert differences.count("step     Transform: ran again") == 0  # both runs have the same
+    trainer = next(line for line in differences if line.startswith("step     Trainer: "))
+    assert "parameter `model.type` changed: 'cnn' -> 'mlp'" in trainer
+    assert digits("diff", last, last).stdout == "The two runs do not differ.\n"
 
 
 def test_the_data_sets_own_tools_open_the_examples(digits):

@@ -172,6 +172,21 @@ def test_why_of_an_unknown_step_lists_the_steps(toy, penstock):
     assert "has no complete step 'Trainr'. Complete steps: Read, " in done.stderr
 
 
+def test_why_of_a_step_that_was_not_reached_says_how_the_run_ended(toy, penstock):
+    toy(limit=1)
+    done = penstock("why", "latest", "Pusher", "--store", str(toy.store.directory), code=2)
+    assert "has no complete step 'Pusher'. It ended so: The largest number, 15, " in done.stderr
+
+
+def test_why_of_a_resumed_run_still_knows_the_reason(toy, penstock):
+    store = ("--store", str(toy.store.directory))
+    toy()
+    assert toy(name="second", factor=5, how="raise").state == "FAILED"
+    assert toy(name="second", factor=5).state == "COMPLETE"
+    said = penstock("why", "second", "Scale", *store).stdout.splitlines()
+    assert said[1:] == ["  - parameter `factor` changed: 2 -> 5"]
+
+
 def test_a_reader_that_goes_away_does_not_stop_a_command(toy, tmp_path):
     """As `penstock runs | head -0`."""
     toy()

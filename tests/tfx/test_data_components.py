@@ -84,6 +84,7 @@ def test_too_many_bad_records_close_the_gate(tmp_path, bad, limit, stops):
     if stops:
         assert context.gate.startswith("2 of 12 records (16.7%) cannot be used; at most 10.0%")
     assert values["bad"] == bad
+    assert values["first_bad"].endswith("/class0/bad0.png: The file is empty.")
     assert examples.num_examples(paths["examples"], "train") == 10
     assert len(quarantine.read(paths["quarantine"])) == bad
     summary = json.loads((paths["quarantine"] / "summary.json").read_text())

@@ -4,7 +4,7 @@ from penstock.tfx.explain import differences, flatten
 
 BEFORE = {
     "component": "m:Work",
-    "parameters": {"train": {"epochs": 3, "rate": 0.1}},
+    "parameters": {"train": {"epochs": 3, "rate": 0.1}, "task_config": {"model": {"units": 4}}},
     "inputs": {"examples": "a" * 64},
     "code": {"m.networks": "1", "m.old": "2"},
     "libraries": {"keras": "3.15.0"},
@@ -22,7 +22,11 @@ def test_equal_ingredients_have_no_differences():
 def test_each_difference_is_one_sentence_with_what_a_person_can_read():
     now = {
         "component": "m:Work",
-        "parameters": {"train": {"epochs": 5, "rate": 0.1}, "seed": 1},
+        "parameters": {
+            "train": {"epochs": 5, "rate": 0.1},
+            "task_config": {"model": {"units": 8}},
+            "seed": 1,
+        },
         "inputs": {"examples": "b" * 64},
         "code": {"m.networks": "3"},
         "libraries": {"keras": "3.15.1"},
@@ -32,6 +36,7 @@ def test_each_difference_is_one_sentence_with_what_a_person_can_read():
         "environment": {"devices": "auto"},
     }
     assert differences(BEFORE, now) == [
+        "parameter `model.units` changed: 4 -> 8",
         "parameter `seed` is new",
         "parameter `train.epochs` changed: 3 -> 5",
         "input `examples` changed",

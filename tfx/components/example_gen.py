@@ -82,7 +82,9 @@ class ExampleGen(Component):
         repeated = {name: generated.duplicates[name] for name in ("repeats", "leaks")}
         context.outputs["quarantine"].properties |= repeated
         shown = ", ".join(f"{name} {count:,}" for name, count in generated.splits.items())
+        first = min(generated.bad, key=lambda bad: (bad.file, bad.index), default=None)
         more = {
+            "first_bad": first and f"{first.file}: {first.reason}",
             "duplicates": repeated["repeats"],
             "warning": duplicates.warning(generated.duplicates),
         }
