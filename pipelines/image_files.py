@@ -23,7 +23,7 @@ _PNG_END = b"IEND\xaeB`\x82"
 
 
 @lru_cache
-def _formats() -> tuple[str, ...]:
+def readable_formats() -> tuple[str, ...]:
     """All that Pillow reads but EPS, for which it starts Ghostscript: a program run on the data."""
     Image.init()
     return tuple(name for name in Image.ID if name != "EPS")
@@ -52,7 +52,7 @@ def open_image(data: bytes) -> Image.Image:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", Image.DecompressionBombWarning)
-            image = Image.open(io.BytesIO(data), formats=_formats())
+            image = Image.open(io.BytesIO(data), formats=readable_formats())
             if max(image.size) > MAX_SIDE:
                 raise ImageFault(
                     f"The image is {image.width} pixels wide and {image.height} high; at most "

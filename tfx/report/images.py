@@ -29,7 +29,7 @@ def thumbnail(data: bytes) -> dict | None:
             warnings.simplefilter(
                 "ignore"
             )  # of Pillow, about the size and the metadata of an image
-            with Image.open(io.BytesIO(data), formats=image_files._formats()) as image:
+            with Image.open(io.BytesIO(data), formats=image_files.readable_formats()) as image:
                 size = image.size
                 image.draft("RGB", (2 * LONGEST, 2 * LONGEST))  # a large JPEG is read at a fraction
                 small = _displayable(image)
