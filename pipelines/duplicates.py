@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 
 from penstock.pipelines import sorted_runs
-from penstock.pipelines.features import Features, Label, Number
+from penstock.pipelines.features import Boxes, Features, Label, Number, Sequence, Text
 
 FORMAT_VERSION = 1
 FILE = "duplicates.json"
@@ -31,16 +31,32 @@ def content_hash(values: dict, features: Features) -> int:
     """64 bits of a record's content."""
     digest = blake2b(digest_size=8)
     for name, feature in features.items():
-        if isinstance(feature, Label):
+        if _is_label(feature):
             continue
-        data = values[name]
-        if isinstance(feature, Number):
-            data = np.asarray(data, feature.dtype).tobytes()
-        elif isinstance(data, str):
-            data = data.encode()
-        digest.update(struct.pack("<Q", len(data)))
-        digest.update(data)
+        data = _content(values.get(name), feature)
+        digest.update(struct.pack("<q", -1 if data is None else len(data)))
+        digest.update(data or b"")
     return int.from_bytes(digest.digest(), "big")
+
+
+def _is_label(feature):
+    return isinstance(getattr(feature, "of", feature), Label)
+
+
+def _content(value, feature):
+    """The bytes that make the value what it is; None of a missing one."""
+    if value is None:
+        return None
+    if isinstance(feature, Sequence) and isinstance(feature.of, Text):
+        parts = [_content(part, feature.of) for part in value]
+        return b"".join(struct.pack("<Q", len(part)) + part for part in parts)
+    if isinstance(feature, Number | Boxes | Sequence):
+        return np.asarray(value, _dtype(feature)).tobytes()
+    return value.encode() if isinstance(value, str) else value
+
+
+def _dtype(feature):
+    return "float32" if isinstance(feature, Boxes) else getattr(feature, "of", feature).dtype
 
 
 def plan(runs: list[dict], features: Features):
@@ -48,7 +64,7 @@ def plan(runs: list[dict], features: Features):
 
     None where every feature is a label: there is no content that could be equal.
     """
-    if all(isinstance(feature, Label) for feature in features.values()):
+    if all(map(_is_label, features.values())):
         return
     kept = [{"name": r["name"], "splits": sorted(r["splits"])} for r in runs if r["splits"]]
     kept.sort(key=lambda run: run["name"])

@@ -2,6 +2,7 @@
 
 The wire format is that of TFDS's `FeaturesDict` for the features made by `tfds_features`, so that
 TFDS reads what is written here. The protos are TFDS's copies of TensorFlow's (same wire format).
+A missing value is an absent feature, which TFDS reads as a sequence without entries.
 """
 
 import numpy as np
@@ -9,11 +10,16 @@ from tensorflow_datasets.proto import tf_example_pb2, tf_feature_pb2
 
 from penstock.pipelines.features import (
     Audio,
+    Boxes,
     Features,
     Image,
     Label,
+    Mask,
     Number,
+    Sequence,
     Text,
+    class_names,
+    is_optional,
     unfit_class_names,
 )
 
@@ -34,7 +40,7 @@ def check_features(features: Features) -> None:
                 f"A feature's name must not be empty, contain `/` or be {KEY!r}, which is taken by "
                 f"the record's key. Received: {name!r}. Rename it in the source."
             )
-        unfit = unfit_class_names(getattr(features[name], "names", ()))
+        unfit = unfit_class_names(class_names(features[name]))
         if unfit:
             raise ValueError(
                 f"A class name of the label `{name}` must be one line that neither begins nor ends "
@@ -54,32 +60,42 @@ def fault_of(key, values: dict, features: Features) -> str | None:
         if name not in features:
             return f"It has the feature `{name}`, which the source does not describe."
     for name, feature in features.items():
-        if name not in values or values[name] is None:
+        value = values.get(name)
+        if value is None:
+            if is_optional(feature):
+                continue
             return f"It lacks the feature `{name}`."
-        fault = _FAULTS[type(feature)](values[name], feature)
+        fault = _FAULTS[type(feature)](value, feature)
         if fault:
             return f"The feature `{name}` {fault}."
     return None
 
 
 def _image_fault(value, feature):
+    return _encoded_fault(value) or _signature_fault(value, feature.encoding)
+
+
+def _mask_fault(value, feature):
+    del feature
+    return _encoded_fault(value) or _signature_fault(value, "png")
+
+
+def _encoded_fault(value):
     if not isinstance(value, bytes):
         return f"must be encoded bytes, not {type(value).__name__}"
-    if not value:
-        return "is empty"
-    if not value.startswith(SIGNATURES[feature.encoding]):
-        expected = "PNG or JPEG" if feature.encoding == "any" else feature.encoding.upper()
-        return f"is no {expected} image"
-    return None
+    return None if value else "is empty"
+
+
+def _signature_fault(value, encoding):
+    if value.startswith(SIGNATURES[encoding]):
+        return None
+    return f"is no {'PNG or JPEG' if encoding == 'any' else encoding.upper()} image"
 
 
 def _audio_fault(value, feature):
-    if not isinstance(value, bytes):
-        return f"must be encoded bytes, not {type(value).__name__}"
-    if not value:
-        return "is empty"
-    signature = {"wav": b"RIFF", "flac": b"fLaC"}[feature.encoding]
-    return None if value.startswith(signature) else f"is no {feature.encoding.upper()} recording"
+    del feature
+    fault = _encoded_fault(value)
+    return fault or (None if value.startswith(b"RIFF") else "is no WAV recording")
 
 
 def _text_fault(value, feature):
@@ -102,45 +118,101 @@ def _label_fault(value, feature):
 
 
 def _number_fault(value, feature):
+    return _array_fault(value, feature, feature.shape, "an array")
+
+
+def _array_fault(value, number, shape, called):
+    """Of an array of this shape; None in it stands for any size."""
     try:
         array = np.asarray(value)
     except ValueError:
-        return f"must be an array of shape {feature.shape}, not a ragged list"
-    kinds = "iu" if feature.dtype == "int64" else "iuf"
+        return f"must be {called} of shape {shape}, not a ragged list"
+    if not array.size and shape[:1] == (None,):
+        return None  # An empty list has neither a dtype nor further axes.
+    kinds = "iu" if number.dtype == "int64" else "iuf"
     if array.dtype.kind not in kinds:
-        return f"must be of dtype {feature.dtype}, not {array.dtype}"
-    if array.shape != feature.shape:
-        return f"must have the shape {feature.shape}, not {array.shape}"
+        return f"must be of dtype {number.dtype}, not {array.dtype}"
+    if array.dtype == np.uint64 and array.size and array.max() > np.iinfo(np.int64).max:
+        return f"has {array.max()}, which does not fit into an int64"
+    if len(array.shape) != len(shape) or any(
+        expected not in (None, size) for size, expected in zip(array.shape, shape, strict=True)
+    ):
+        return f"must have the shape {shape}, not {array.shape}"
+    return None
+
+
+def _boxes_fault(value, feature):
+    del feature
+    fault = _array_fault(value, Number(), (None, 4), "boxes")
+    if fault:
+        return fault
+    boxes = np.asarray(value, np.float32).reshape(-1, 4)
+    bad = ~((boxes >= 0) & (boxes <= 1)).all(axis=1)
+    bad |= (boxes[:, 0] > boxes[:, 2]) | (boxes[:, 1] > boxes[:, 3])
+    if bad.any():
+        index = int(np.argmax(bad))
+        return (
+            f"has the box {boxes[index].tolist()} (number {index}); expected 0 <= ymin <= ymax <= 1 "
+            "and 0 <= xmin <= xmax <= 1"
+        )
+    return None
+
+
+def _sequence_fault(value, feature):
+    if isinstance(feature.of, Number):
+        return _array_fault(value, feature.of, (None, *feature.of.shape), "a list")
+    if not isinstance(value, list | tuple | np.ndarray):
+        return f"must be a list, not {type(value).__name__}"
+    for index, part in enumerate(value):
+        fault = _FAULTS[type(feature.of)](part, feature.of)
+        if fault:
+            return f"{fault} (entry {index})"
     return None
 
 
 _FAULTS = {
     Image: _image_fault,
+    Mask: _mask_fault,
     Audio: _audio_fault,
     Text: _text_fault,
     Label: _label_fault,
     Number: _number_fault,
+    Boxes: _boxes_fault,
+    Sequence: _sequence_fault,
 }
 
 
 def serialise(key: str, values: dict, features: Features) -> bytes:
     """A record without faults -> bytes; equal records give equal bytes."""
-    stored = {KEY: _bytes_feature(key)}
+    stored = {KEY: _bytes_feature([key])}
     for name, feature in features.items():
-        if isinstance(feature, Label):
-            stored[name] = _int64_feature([int(values[name])])
-        elif isinstance(feature, Number):
-            numbers = np.asarray(values[name]).ravel().tolist()
-            stored[name] = (_int64_feature if feature.dtype == "int64" else _float_feature)(numbers)
-        else:
-            stored[name] = _bytes_feature(values[name])
+        value = values.get(name)
+        if value is not None:
+            stored[name] = _stored(value, feature)
     example = tf_example_pb2.Example(features=tf_feature_pb2.Features(feature=stored))
     return example.SerializeToString(deterministic=True)
 
 
-def _bytes_feature(value):
-    value = value.encode() if isinstance(value, str) else value
-    return tf_feature_pb2.Feature(bytes_list=tf_feature_pb2.BytesList(value=[value]))
+def _stored(value, feature):
+    if isinstance(feature, Label):
+        return _int64_feature([int(value)])
+    if isinstance(feature, Boxes):
+        return _float_feature(np.asarray(value).ravel().tolist())
+    if isinstance(feature, Number):
+        numbers = np.asarray(value).ravel().tolist()
+        return (_int64_feature if feature.dtype == "int64" else _float_feature)(numbers)
+    if not isinstance(feature, Sequence):
+        return _bytes_feature([value])
+    if isinstance(feature.of, Text):
+        return _bytes_feature(value)
+    if isinstance(feature.of, Label):
+        return _int64_feature([int(part) for part in value])
+    return _stored(value, feature.of)
+
+
+def _bytes_feature(values):
+    encoded = [value.encode() if isinstance(value, str) else value for value in values]
+    return tf_feature_pb2.Feature(bytes_list=tf_feature_pb2.BytesList(value=encoded))
 
 
 def _int64_feature(numbers):
@@ -154,8 +226,9 @@ def _float_feature(numbers):
 def deserialise(data: bytes, features: Features) -> tuple[str, dict]:
     """Bytes -> (key, values).
 
-    Values: bytes (images, audio), str (text), int (labels), float32 or int64 array of the
-    feature's shape (numbers). A feature that is absent is missing from the dict.
+    Values: bytes (images, masks, audio), str (text), int (labels), float32 or int64 array of the
+    feature's shape (numbers), float32 [n, 4] (boxes); of a sequence a list of str or int, or an
+    array [n, *shape]. A feature that is absent is missing from the dict.
     """
     stored = tf_example_pb2.Example.FromString(data).features.feature
     values = {}
@@ -169,10 +242,25 @@ def _value(stored, feature):
     if isinstance(feature, Label):
         return stored.int64_list.value[0]
     if isinstance(feature, Number):
-        numbers = stored.int64_list if feature.dtype == "int64" else stored.float_list
-        return np.array(numbers.value, feature.dtype).reshape(feature.shape)
+        return _array(stored, feature, feature.shape)
+    if isinstance(feature, Boxes):
+        return np.array(stored.float_list.value, np.float32).reshape(-1, 4)
+    if isinstance(feature, Sequence):
+        if isinstance(feature.of, Text):
+            return [part.decode() for part in stored.bytes_list.value]
+        if isinstance(feature.of, Label):
+            return list(stored.int64_list.value)
+        # Not -1 in an empty list: with a size of 0 numpy cannot tell what it stands for.
+        size = int(np.prod(feature.of.shape, dtype=np.int64))
+        numbers = stored.int64_list if feature.of.dtype == "int64" else stored.float_list
+        return _array(stored, feature.of, (len(numbers.value) // max(size, 1), *feature.of.shape))
     data = stored.bytes_list.value[0]
     return data.decode() if isinstance(feature, Text) else data
+
+
+def _array(stored, number, shape):
+    numbers = stored.int64_list if number.dtype == "int64" else stored.float_list
+    return np.array(numbers.value, number.dtype).reshape(shape)
 
 
 def tfds_features(features: Features):
@@ -181,7 +269,9 @@ def tfds_features(features: Features):
 
     described = {KEY: tfds.features.Text(doc="stable, unique name of the record")}
     for name, feature in features.items():
-        described[name] = _tfds_feature(feature)
+        inner = _tfds_feature(feature)
+        several = is_optional(feature) and not isinstance(feature, Sequence)
+        described[name] = tfds.features.Sequence(inner) if several else inner
     return tfds.features.FeaturesDict(described)
 
 
@@ -191,10 +281,17 @@ def _tfds_feature(feature):
     if isinstance(feature, Image):
         encoding = None if feature.encoding == "any" else feature.encoding
         return tfds.features.Image(shape=(None, None, feature.channels), encoding_format=encoding)
+    if isinstance(feature, Mask):
+        # Not LabeledImage, which refuses pixels behind the classes: those to be ignored.
+        return tfds.features.Image(shape=(None, None, 1), encoding_format="png")
     if isinstance(feature, Label):
         return tfds.features.ClassLabel(names=list(feature.names))
     if isinstance(feature, Number):
         return tfds.features.Tensor(shape=feature.shape, dtype=np.dtype(feature.dtype))
+    if isinstance(feature, Boxes):
+        return tfds.features.Sequence(tfds.features.BBoxFeature())
+    if isinstance(feature, Sequence):
+        return tfds.features.Sequence(_tfds_feature(feature.of))
     if isinstance(feature, Audio):
         # TFDS's Audio stores decoded samples; here recordings stay encoded.
         return tfds.features.Text(doc=f"an encoded recording ({feature.encoding})")

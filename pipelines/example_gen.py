@@ -12,7 +12,7 @@ import importlib
 import json
 import shutil
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import apache_beam as beam
@@ -102,9 +102,9 @@ def generate(
         )
     written = json.loads((runs / "result.json").read_text())
     repeated = duplicates.merge(json.loads((runs / "duplicates.json").read_text()))
-    bad = [BadRecord(**record) for shard in written for record in shard["bad"]]
+    bad = [BadRecord.from_json(record) for shard in written for record in shard["bad"]]
     for path in runs.glob("*.bad"):
-        bad += [BadRecord(**json.loads(line)) for line in path.read_text().splitlines()]
+        bad += [BadRecord.from_json(json.loads(line)) for line in path.read_text().splitlines()]
     splits = _finish(directory, features, splitter, written)
     shutil.rmtree(runs)
     return Generated(splits, bad, repeated)
@@ -183,7 +183,7 @@ class WriteRuns(beam.DoFn):
         runs = self._writer.runs
         if self._bad:
             name = RunWriter.unique_name()
-            lines = "".join(json.dumps(asdict(record)) + "\n" for record in self._bad)
+            lines = "".join(json.dumps(record.to_json()) + "\n" for record in self._bad)
             (Path(self._directory) / f"{name}.bad").write_text(lines)
             runs = [*runs, {"name": name, "splits": {}}]
         for run in runs:
@@ -214,7 +214,7 @@ def write_shard(task: dict, runs: str, directory: str) -> dict:
     for entry in entries:
         if entry.key == previous:
             reason = "Another record has the same key."
-            bad.append(asdict(BadRecord(entry.file, entry.index, reason, entry.key)))
+            bad.append(BadRecord(entry.file, entry.index, reason, entry.key).to_json())
         else:
             kept.append(entry.data)
         previous = entry.key

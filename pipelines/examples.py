@@ -10,7 +10,19 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
-from penstock.pipelines.features import FEATURES, Features, Label, Number
+import numpy as np
+
+from penstock.pipelines.features import (
+    FEATURES,
+    MISSING_INT64,
+    MISSING_LABEL,
+    Boxes,
+    Features,
+    Label,
+    Number,
+    Sequence,
+    is_optional,
+)
 from penstock.pipelines.tfrecord import read_records
 
 FORMAT_VERSION = 1
@@ -107,8 +119,28 @@ def parsing_spec(described: Features) -> dict:
 
     spec = {"key": tf.io.FixedLenFeature((), tf.string)}
     for name, tensor in request_signature(described).items():
-        spec[name] = tf.io.FixedLenFeature(tensor.shape[1:], tensor.dtype)
+        spec[name] = _parsed_as(described[name], tensor)
     return spec
+
+
+def _parsed_as(feature, tensor):
+    import tensorflow as tf
+
+    if isinstance(tensor, tf.RaggedTensorSpec):
+        partitions = [tf.io.RaggedFeature.UniformRowLength(size) for size in tensor.shape[2:]]
+        return tf.io.RaggedFeature(tensor.dtype, None, partitions, row_splits_dtype=tf.int64)
+    default = missing_value(feature) if is_optional(feature) else None
+    return tf.io.FixedLenFeature(tensor.shape[1:], tensor.dtype, default)
+
+
+def missing_value(feature):
+    """What stands for a missing value in the raw form (see `features.py`), without a batch axis."""
+    if isinstance(feature, Label):
+        return MISSING_LABEL
+    if isinstance(feature, Number):
+        number = MISSING_INT64 if feature.dtype == "int64" else float("nan")
+        return np.full(feature.shape, number, feature.dtype)
+    return ""
 
 
 def raw_dataset(directory, split: str, batch_size: int, features=None):
@@ -145,15 +177,24 @@ def _chosen(described, names):
 
 
 def request_signature(features: Features) -> dict:
-    """The raw form with a batch axis: name -> `tf.TensorSpec`, named for a SavedModel signature."""
+    """The raw form with a batch axis: name -> `tf.TensorSpec`, named for a SavedModel signature.
+
+    What is ragged has a `tf.RaggedTensorSpec` [batch, None, ...].
+    """
+    return {name: _raw_form(name, feature) for name, feature in features.items()}
+
+
+def _raw_form(name, feature):
     import tensorflow as tf
 
-    signature = {}
-    for name, feature in features.items():
-        shape, dtype = (), tf.string
-        if isinstance(feature, Label):
-            dtype = tf.int64
-        elif isinstance(feature, Number):
-            shape, dtype = feature.shape, tf.as_dtype(feature.dtype)
-        signature[name] = tf.TensorSpec([None, *shape], dtype, name=name)
-    return signature
+    if isinstance(feature, Boxes):
+        return tf.RaggedTensorSpec([None, None, 4], tf.float32, 1, tf.int64)
+    if isinstance(feature, Sequence):
+        part = _raw_form(name, feature.of)
+        return tf.RaggedTensorSpec([None, None, *part.shape[1:]], part.dtype, 1, tf.int64)
+    shape, dtype = (), tf.string
+    if isinstance(feature, Label):
+        dtype = tf.int64
+    elif isinstance(feature, Number):
+        shape, dtype = feature.shape, tf.as_dtype(feature.dtype)
+    return tf.TensorSpec([None, *shape], dtype, name=name)

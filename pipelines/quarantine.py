@@ -6,7 +6,6 @@ has their number, the number of good records and how often each reason occurred.
 
 import json
 from collections import Counter
-from dataclasses import asdict
 from pathlib import Path
 
 from penstock.pipelines.sources.source import BadRecord
@@ -16,7 +15,7 @@ def write(directory, bad: list[BadRecord], good: int) -> None:
     """Writes both files; equal records give equal bytes, whatever their order."""
     directory = Path(directory)
     bad = sorted(bad, key=lambda r: (r.file, r.index, r.key, r.reason))
-    lines = "".join(json.dumps(asdict(record), sort_keys=True) + "\n" for record in bad)
+    lines = "".join(json.dumps(record.to_json(), sort_keys=True) + "\n" for record in bad)
     (directory / "bad_records.jsonl").write_text(lines)
     reasons = Counter(record.reason for record in bad)
     summary = {"bad": len(bad), "good": good, "reasons": dict(sorted(reasons.items()))}
@@ -26,7 +25,7 @@ def write(directory, bad: list[BadRecord], good: int) -> None:
 def read(directory) -> list[BadRecord]:
     """The records in the order on disk."""
     with open(Path(directory) / "bad_records.jsonl") as file:
-        return [BadRecord(**json.loads(line)) for line in file]
+        return [BadRecord.from_json(json.loads(line)) for line in file]
 
 
 def too_many(bad: list[BadRecord], good: int, max_bad_fraction: float) -> str | None:

@@ -5,6 +5,7 @@ or a module of the user's, named in the config (`source: {type: my_package.my_so
 the module must not import TensorFlow or Beam; `read` may.
 """
 
+import base64
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
@@ -17,9 +18,10 @@ from penstock.pipelines.features import Features
 class Record:
     """One good record. `key` is stable and unique; `split` is the source's own, or None.
 
-    `values` maps each feature name to its raw form (see `features.py`), as bytes, str, int, float
-    or numpy array, without a batch axis. Records with the same `group` come into the same split
-    (the windows of one recording, the photographs of one patient); None: a group of its own.
+    `values` maps each feature name to its raw form (see `features.py`), as bytes, str, int, float,
+    list or numpy array, without a batch axis; of an optional feature it may be None. Records with
+    the same `group` come into the same split (the windows of one recording, the photographs of one
+    patient); None: a group of its own.
     """
 
     key: str
@@ -30,14 +32,38 @@ class Record:
     group: str | None = None
 
 
+KEPT_BYTES = 64 * 2**10
+"""Of a bad record's own bytes."""
+
+
 @dataclass(frozen=True)
 class BadRecord:
-    """One record that cannot be used: where it stands and why, in one sentence."""
+    """One record that cannot be used: where it stands and why, in one sentence.
+
+    `offset` is where it begins in its file, in bytes, if that makes sense; `data` is what was read
+    of it, of which the quarantine keeps `KEPT_BYTES`.
+    """
 
     file: str
     index: int
     reason: str
     key: str = ""
+    offset: int | None = None
+    data: bytes = b""
+
+    def to_json(self) -> dict:
+        """As JSON, `data` in base64, cut at `KEPT_BYTES`; without what is not known."""
+        entry = {"file": self.file, "index": self.index, "reason": self.reason, "key": self.key}
+        if self.offset is not None:
+            entry["offset"] = self.offset
+        if self.data:
+            entry["data"] = base64.b64encode(self.data[:KEPT_BYTES]).decode()
+        return entry
+
+    @classmethod
+    def from_json(cls, entry: dict) -> "BadRecord":
+        """The inverse of `to_json`."""
+        return cls(**{**entry, "data": base64.b64decode(entry.get("data", ""))})
 
 
 class Source(Config):

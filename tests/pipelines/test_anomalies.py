@@ -5,14 +5,9 @@ from google.protobuf import text_format
 from tensorflow_metadata.proto.v0 import statistics_pb2
 
 from penstock.pipelines import anomalies, schema
-from penstock.pipelines.feature_statistics import (
-    BytesStatistics,
-    ImageStatistics,
-    LabelStatistics,
-    NumberStatistics,
-    TextStatistics,
-)
 from penstock.pipelines.image_files import encode_png
+from penstock.pipelines.media_statistics import BytesStatistics, ImageStatistics
+from penstock.pipelines.value_statistics import LabelStatistics, NumberStatistics, TextStatistics
 
 Kind = anomalies.Kind
 

@@ -7,18 +7,14 @@ import pytest
 from tensorflow_metadata.proto.v0 import statistics_pb2
 
 from penstock.pipelines import example_gen, examples, statistics, statistics_files
-from penstock.pipelines.feature_statistics import (
-    ImageStatistics,
-    LabelStatistics,
-    NumberStatistics,
-    TextStatistics,
-    for_feature,
-)
+from penstock.pipelines.feature_statistics import for_feature
 from penstock.pipelines.features import Image, Label, Number, Text
 from penstock.pipelines.image_files import encode_png
+from penstock.pipelines.media_statistics import ImageStatistics
 from penstock.pipelines.sources import source
 from penstock.pipelines.sources.source import Record
 from penstock.pipelines.splits import Splitter
+from penstock.pipelines.value_statistics import LabelStatistics, NumberStatistics, TextStatistics
 
 RNG = np.random.default_rng(3)
 FEATURES = {

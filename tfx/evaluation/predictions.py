@@ -107,7 +107,8 @@ def _is_slice(name, feature, slices):
 
 def _raw_column(tensor, feature):
     if isinstance(feature, Label):
-        return np.asarray(feature.names, np.str_)[tensor.numpy()]
+        # Of a missing label, -1, the last: its slice is called "".
+        return np.asarray([*feature.names, ""], np.str_)[tensor.numpy()]
     return _text(tensor) if isinstance(feature, Text) else tensor.numpy()
 
 

@@ -10,7 +10,7 @@ from google.protobuf.message import DecodeError
 from google.protobuf.text_format import ParseError
 
 from penstock.pipelines import anomalies, duplicates, examples
-from penstock.pipelines.features import Audio, Image, Label, Number
+from penstock.pipelines.features import Audio, Image, Label, Mask, Number, Sequence
 from penstock.tfx.report import formats, samples, statistics
 from penstock.tfx.report.collect import Run
 
@@ -73,8 +73,11 @@ def _about(feature) -> str:
     if isinstance(feature, Audio):
         rate = f", {feature.sample_rate_hz:,} Hz" if feature.sample_rate_hz else ""
         return f"{feature.encoding.upper()} recording{rate}"
-    if isinstance(feature, Label):
-        return formats.count(len(feature.names), "class", "classes")
+    if isinstance(feature, Sequence):
+        return f"list: {_about(feature.of)}"
+    if isinstance(feature, Label | Mask):
+        of = "of pixels, " if isinstance(feature, Mask) else ""
+        return of + formats.count(len(feature.names), "class", "classes")
     if isinstance(feature, Number) and feature.shape:
         return f"{feature.dtype}, shape {' × '.join(map(str, feature.shape))}"
     return feature.dtype if isinstance(feature, Number) else feature.kind

@@ -10,7 +10,17 @@ from pathlib import Path
 
 from penstock.pipelines import examples
 from penstock.pipelines.example_codec import deserialise
-from penstock.pipelines.features import Audio, Features, Image, Label, Number, Text
+from penstock.pipelines.features import (
+    Audio,
+    Boxes,
+    Features,
+    Image,
+    Label,
+    Mask,
+    Number,
+    Sequence,
+    Text,
+)
 from penstock.pipelines.splits import key_hashes
 from penstock.pipelines.tfrecord import read_records
 from penstock.tfx.report import formats, images
@@ -21,6 +31,8 @@ READ_RECORDS, READ_BYTES = 20_000, 2**28
 SEARCH_RECORDS, SEARCH_BYTES = 500_000, 2**30
 """The same for each shard with an example that is asked for by key."""
 TEXT_LENGTH = 160
+PARTS = 6
+"""Of a sequence."""
 SMALL = 48
 
 
@@ -126,8 +138,13 @@ def _text(value, feature) -> str:
         return formats.label(feature.names[value])
     if isinstance(feature, Text):
         return formats.label(value, TEXT_LENGTH)
-    if isinstance(feature, Audio):
-        return f"{feature.encoding.upper()}, {len(value):,} bytes"
+    if isinstance(feature, Boxes):
+        return formats.count(len(value), "box", "boxes")
+    if isinstance(feature, Sequence):
+        parts = [_text(part, feature.of) for part in value[:PARTS]]
+        return ", ".join(parts + ["…"] * (len(value) > PARTS)) or formats.MISSING
+    if isinstance(feature, Audio | Mask):
+        return f"{feature.kind}, {len(value):,} bytes"
     if isinstance(feature, Number) and value.shape:
         flat = ", ".join(formats.number(part) for part in value.ravel()[:6].tolist())
         return f"{flat}, …" if value.size > 6 else flat

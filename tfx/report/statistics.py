@@ -19,7 +19,7 @@ UNITS = {
     "contrast": "standard deviation, 0…1",
     "words": "words",
 }
-"""Of the parts that `pipelines/feature_statistics.py` measures of a feature: `image/height`."""
+"""Of the parts that `pipelines/media_statistics.py` measures of a feature: `image/height`."""
 
 
 def section(directory: Path) -> dict:

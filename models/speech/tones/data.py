@@ -16,10 +16,10 @@ class Data(Preparation):
     def input_features(self, source: Features) -> Features:
         name, rate = self.prepare.audio_feature, self.prepare.sample_rate_hz
         audio = _feature(source, name, Audio, "prepare.audio_feature")
-        if audio.encoding != "wav" or audio.sample_rate_hz not in (None, rate):
+        if audio.sample_rate_hz not in (None, rate):
             raise ValueError(
-                f"The feature `{name}` must be WAV at `prepare.sample_rate_hz`={rate}. Received: "
-                f"{audio.encoding} at {audio.sample_rate_hz} Hz. Convert it, or change the setting."
+                f"The feature `{name}` must be at `prepare.sample_rate_hz`={rate}. Received: wav "
+                f"at {audio.sample_rate_hz} Hz. Convert it, or change the setting."
             )
         return {name: audio}
 
