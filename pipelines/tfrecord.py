@@ -15,7 +15,8 @@ _HEADER = struct.Struct("<QI")
 _FOOTER = struct.Struct("<I")
 
 
-def _masked_crc(data: bytes) -> int:
+def masked_crc(data: bytes) -> int:
+    """The checksum as the format stores it."""
     crc = google_crc32c.value(data)
     return ((crc >> 15 | crc << 17) + 0xA282EAD8) & 0xFFFFFFFF
 
@@ -26,9 +27,9 @@ def write_records(path: Path, records: Iterable[bytes]) -> tuple[int, int]:
     with open(path, "wb") as file:
         for data in records:
             length = struct.pack("<Q", len(data))
-            file.write(_HEADER.pack(len(data), _masked_crc(length)))
+            file.write(_HEADER.pack(len(data), masked_crc(length)))
             file.write(data)
-            file.write(_FOOTER.pack(_masked_crc(data)))
+            file.write(_FOOTER.pack(masked_crc(data)))
             count += 1
             size += len(data)
     return count, size
@@ -46,13 +47,13 @@ def read_records(path: Path) -> Iterator[bytes]:
             if len(header) < _HEADER.size:
                 raise _corrupt(path, index, "its header is cut off")
             length, crc = _HEADER.unpack(header)
-            if _masked_crc(header[:8]) != crc:
+            if masked_crc(header[:8]) != crc:
                 raise _corrupt(path, index, "the checksum of its length does not fit")
             data = file.read(length)
             footer = file.read(_FOOTER.size)
             if len(data) < length or len(footer) < _FOOTER.size:
                 raise _corrupt(path, index, "it is cut off")
-            if _masked_crc(data) != _FOOTER.unpack(footer)[0]:
+            if masked_crc(data) != _FOOTER.unpack(footer)[0]:
                 raise _corrupt(path, index, "the checksum of its data does not fit")
             yield data
             index += 1
