@@ -20,7 +20,7 @@ from apache_beam.transforms.window import GlobalWindows
 
 from penstock.pipelines import duplicates, examples, progress
 from penstock.pipelines.beam_runner import new_pipeline
-from penstock.pipelines.example_codec import check_features, fault_of, serialise, tfds_features
+from penstock.pipelines.example_codec import Encoder, check_features, fault_of, tfds_features
 from penstock.pipelines.features import Features
 from penstock.pipelines.sorted_runs import RunWriter, read_range
 from penstock.pipelines.sources.source import BadRecord, Record, Source
@@ -150,6 +150,9 @@ class WriteRuns(beam.DoFn):
         self._splitter = splitter
         self._directory = directory
 
+    def setup(self):
+        self._encoder = Encoder(self._features)
+
     def start_bundle(self):
         self._writer = RunWriter(self._directory)
         self._bad = []
@@ -170,13 +173,13 @@ class WriteRuns(beam.DoFn):
         if fault:
             self._bad.append(BadRecord(record.file, record.index, fault, str(record.key)))
             return
-        split_hash, _ = key_hashes(record.group or record.key)
-        _, order_hash = key_hashes(record.key)
+        split_hash, order_hash = key_hashes(record.key)
+        if record.group and record.group != record.key:
+            split_hash, _ = key_hashes(record.group)
         # A source's own split becomes part of file names here; `split_of` checks it.
         split = self._splitter.split_of(split_hash, record.split)
-        data = serialise(record.key, record.values, self._features)
-        content = duplicates.content_hash(record.values, self._features)
-        self._writer.add(split, order_hash, record, data, content)
+        data, content = self._encoder.encode(record.key, record.values)
+        self._writer.add(split, order_hash, record, data, duplicates.content_hash(content))
 
     def finish_bundle(self):
         self._writer.flush()

@@ -5,6 +5,7 @@ import json
 import pytest
 
 from penstock.pipelines import duplicates, example_gen, examples, sorted_runs
+from penstock.pipelines.example_codec import Encoder
 from penstock.pipelines.features import Image, Label, Number, Text
 from penstock.pipelines.sources import source
 from penstock.pipelines.sources.source import Record
@@ -165,10 +166,12 @@ def test_what_counts_as_content():
     values = {"image": b"png", "size": [1, 2.5], "label": 0}
 
     def hashed(**changes):
-        return duplicates.content_hash(values | changes, features)
+        return duplicates.content_hash(Encoder(features).encode("key", values | changes)[1])
 
     assert hashed(label=1, size=(1.0, 2.5)) == hashed()
     assert len({hashed(), hashed(image=b"pnG"), hashed(size=[1, 2.6])}) == 3
-    texts = {"a": Text(), "b": Text()}
-    first = duplicates.content_hash({"a": "xy", "b": "z"}, texts)
-    assert first != duplicates.content_hash({"a": "x", "b": "yz"}, texts)
+    texts = Encoder({"a": Text(), "b": Text()})
+    first, second = (
+        texts.encode("key", {"a": a, "b": b})[1] for a, b in (("xy", "z"), ("x", "yz"))
+    )
+    assert duplicates.content_hash(first) != duplicates.content_hash(second)
