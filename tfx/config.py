@@ -137,12 +137,13 @@ class ExtraStep(Config):
 
 
 class PipelineConfig(Config, Generic[SourceType]):
-    """Everything but the task's sections."""
+    """Everything but the task's sections.
+
+    Without `task` the pipeline ends when the data are checked; `MODEL_SECTIONS` are then faults.
+    """
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")]
-    task: Annotated[
-        str, Field(description="a task, as vision.classification, or a package of your own")
-    ]
+    task: str | None = None
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
     data: DataConfig[SourceType]
     train: TrainConfig = TrainConfig()
@@ -152,3 +153,7 @@ class PipelineConfig(Config, Generic[SourceType]):
     store: StoreConfig = StoreConfig()
     runner: RunnerConfig = RunnerConfig()
     steps: dict[str, ExtraStep] = {}
+
+
+MODEL_SECTIONS = ("train", "evaluate", "infra", "push")
+"""Sections of `PipelineConfig` that mean something only with a task."""

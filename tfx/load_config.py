@@ -17,7 +17,7 @@ from penstock.models import locate
 from penstock.models.config import TaskConfig
 from penstock.pipelines.sources.locate import known_sources, source_class
 from penstock.pipelines.sources.source import Source
-from penstock.tfx.config import PipelineConfig
+from penstock.tfx.config import MODEL_SECTIONS, PipelineConfig
 from penstock.tfx.config_faults import describe_all, unknown_key
 from penstock.tfx.yaml_faults import yaml_fault
 
@@ -34,16 +34,17 @@ class ConfigError(ValueError):
 
 @dataclass(frozen=True)
 class RunConfig:
-    """A resolved configuration: the pipeline's sections and the task's."""
+    """A resolved configuration: the pipeline's sections and the task's, if it has a task."""
 
     pipeline: PipelineConfig
-    task: TaskConfig
+    task: TaskConfig | None
 
     def dump(self) -> dict:
         """All sections with all defaults, as JSON; loading it again gives an equal config."""
-        return self.pipeline.model_dump(mode="json", serialize_as_any=True) | self.task.model_dump(
-            mode="json"
-        )
+        sections = self.pipeline.model_dump(mode="json", serialize_as_any=True)
+        if self.task is None:
+            return {n: s for n, s in sections.items() if n not in ("task", *MODEL_SECTIONS)}
+        return sections | self.task.model_dump(mode="json")
 
 
 def load_config(path: Path, overrides: tuple[str, ...] = ()) -> RunConfig:
@@ -165,6 +166,8 @@ def resolve(document: dict) -> tuple[RunConfig | None, list[str]]:
         unknown = [key for key in task_sections if key not in task_type.model_fields]
         faults += [unknown_key((key,), known) for key in unknown]
         task_sections = {k: v for k, v in task_sections.items() if k not in unknown}
+    elif document.get("task") is None:
+        faults += _sections_without_task(document, own)
     sections = {key: value for key, value in document.items() if key in own}
     pipeline = _validate(pipeline_model, sections, faults, skip_source=source_type is None)
     task = task_type and _validate(task_type, task_sections, faults)
@@ -182,10 +185,26 @@ def _taken_sections(task_type: type[TaskConfig], own: set[str]):
         )
 
 
+def _sections_without_task(document: dict, own: set[str]):
+    """Without a task there is no model: sections about one, and sections that nobody knows."""
+    known = sorted(own - set(MODEL_SECTIONS))
+    for name in document:
+        if name in known:
+            continue
+        if name not in own and get_close_matches(str(name), known, n=1):
+            yield unknown_key((name,), known)
+        else:
+            yield (
+                f"`{name}` needs a task, and the config has none: it ends when the data are "
+                f"checked. Set `task` to one of {', '.join(locate.known_tasks())} or a package of "
+                "your own, or take the section out."
+            )
+
+
 def _task_type(document: dict, faults: list[str]) -> type[TaskConfig] | None:
     name = document.get("task")
     if not isinstance(name, str):
-        return None  # the pipeline's model says that it is missing or no string
+        return None  # there is none, or the pipeline's model says that it is no string
     try:
         return locate.config_class(name)
     except ValueError as error:

@@ -50,7 +50,8 @@ def validate_config(path: str, overrides: tuple[str, ...], show: bool) -> int:
     if show:
         print(as_yaml(config), end="")
     else:
-        print(f"{path} is valid: {len(pipeline.steps)} steps, task {config.pipeline.task}.")
+        task = f"task {config.pipeline.task}" if config.task else "no task: the data are checked"
+        print(f"{path} is valid: {len(pipeline.steps)} steps, {task}.")
     return 0
 
 
@@ -131,8 +132,13 @@ def summary(result: RunResult) -> dict:
 
 
 def _print_summary(result: RunResult, store: Store, limited: list[str]) -> None:
-    """Prints the metrics that the config sets limits for (or else the first), and what is next."""
+    """Prints the metrics that the config sets limits for (or else the first), and what is next.
+
+    Of a run that ends with the check of the data, what was checked.
+    """
     facts = summary(result)
+    if "Trainer" not in facts["steps"] and (line := _checked(facts["steps"])):
+        print(line)
     evaluation = facts["evaluation"]
     metrics = evaluation.get("metrics", {})
     for name in [name for name in limited if name in metrics] or list(metrics)[:1]:
@@ -150,6 +156,22 @@ def _print_summary(result: RunResult, store: Store, limited: list[str]) -> None:
         print(f"served model: {facts['pushed']['path']}")
     print(f"run: {result.run} ({result.seconds:.1f} s)")
     print(_next(result.run, store))
+
+
+def _checked(steps: dict) -> str | None:
+    """What the steps of the data found, None where there are none."""
+    found = {
+        name: steps.get(name, {}).get("summary") for name in ("ExampleGen", "ExampleValidator")
+    }
+    read, judged = found.values()
+    if read is None:
+        return None
+    bad = f"{read['bad']:,} bad {'record' if read['bad'] == 1 else 'records'}"
+    if judged is None:
+        verdict = "not compared with a schema"
+    else:
+        verdict = ", ".join(f"{judged.get(name, 0)} {name}" for name in ("anomalies", "warnings"))
+    return f"checked {read['examples']:,} examples ({read['splits']}): {bad}, {verdict}"
 
 
 def _next(run: str, store: Store) -> str:

@@ -7,6 +7,8 @@ ExampleGen -> StatisticsGen -> SchemaGen -> ExampleValidator (gate)
                              |                                          |
                              +---------------------> InfraValidator ----+
 ```
+
+Without a task the first line is all of it.
 """
 
 from pathlib import Path
@@ -43,7 +45,9 @@ def standard_pipeline(config: RunConfig) -> Pipeline:
     Raises:
         ValueError: an extra step of the config does not fit.
     """
-    steps = [*_data_steps(config), *_model_steps(config)]
+    steps = _data_steps(config)
+    if config.task is not None:
+        steps += [_transform(config), *_model_steps(config)]
     if config.pipeline.push is not None:
         steps.append(_pusher(config))
     return Pipeline(config.pipeline.name, with_extra_steps(steps, config.pipeline.steps))
@@ -54,29 +58,19 @@ def _path(path: Path | None) -> str | None:
 
 
 def _data_steps(config: RunConfig) -> list[Step]:
-    data, task = config.pipeline.data, config.pipeline.task
-    expand = f"{task_package(task)}.expand"
+    data = config.pipeline.data
     example_gen = ExampleGen.Parameters(
         source=data.source.model_dump(mode="json"),
         splits=data.splits,
         split_from=data.split_from,
         max_bad_fraction=data.max_bad_fraction,
         shards=data.shards,
-        expand=expand if locate(expand) else None,
-        expand_config=config.task.model_dump(mode="json").get("expand", {}),
+        **_expand(config),
     )
-    train_split = config.pipeline.train.train_split
     schema_gen = SchemaGen.Parameters(
-        reviewed_schema=_path(data.reviewed_schema), train_split=train_split
+        reviewed_schema=_path(data.reviewed_schema), train_split=_train_split(config)
     )
     validator = ExampleValidator.Parameters(on_anomaly=data.on_anomaly)
-    transform = Transform.Parameters(
-        task=task,
-        prepare=config.task.prepare.model_dump(mode="json"),
-        train_split=train_split,
-        task_libraries=config.task.libraries(),
-        task_files=tuple(str(path) for path in config.task.files()),
-    )
     return [
         Step("ExampleGen", ExampleGen, example_gen),
         Step("StatisticsGen", StatisticsGen, StatisticsGen.Parameters(), {"examples": EXAMPLES}),
@@ -87,8 +81,35 @@ def _data_steps(config: RunConfig) -> list[Step]:
             validator,
             {"statistics": STATISTICS, "schema": SCHEMA},
         ),
-        Step("Transform", Transform, transform, {"examples": EXAMPLES}),
     ]
+
+
+def _expand(config: RunConfig) -> dict:
+    """What the task makes of one record, where it has an `expand`."""
+    if config.task is None:
+        return {}
+    module = f"{task_package(config.pipeline.task)}.expand"
+    return {
+        "expand": module if locate(module) else None,
+        "expand_config": config.task.model_dump(mode="json").get("expand", {}),
+    }
+
+
+def _train_split(config: RunConfig) -> str:
+    """The split that the others are compared with; without a task the first that is named."""
+    pipeline = config.pipeline
+    return next(iter(pipeline.data.splits)) if config.task is None else pipeline.train.train_split
+
+
+def _transform(config: RunConfig) -> Step:
+    parameters = Transform.Parameters(
+        task=config.pipeline.task,
+        prepare=config.task.prepare.model_dump(mode="json"),
+        train_split=_train_split(config),
+        task_libraries=config.task.libraries(),
+        task_files=tuple(str(path) for path in config.task.files()),
+    )
+    return Step("Transform", Transform, parameters, {"examples": EXAMPLES})
 
 
 def _model_steps(config: RunConfig) -> list[Step]:

@@ -192,9 +192,9 @@ FAULTS = {
         {"prepare": {"class_weights": {"one": -1}}},
         ["`prepare.class_weights.one` must be at least 0. Received: -1."],
     ),
-    "no task": (
-        {"task": None},
-        ["`task` must be text. Received: nothing. Give it a value, or remove the line."],
+    "a task that is no text": (
+        {"task": 3},
+        ["`task` must be text. Received: 3. Put it in quotes."],
     ),
     "no destination": (
         {"push": {}},

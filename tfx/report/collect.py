@@ -68,6 +68,11 @@ class Run:
     steps: dict[str, StepFacts]
     artifacts: dict[str, Path]
 
+    @property
+    def ends_with_data(self) -> bool:
+        """Whether its config has no task, so that it checks data and trains nothing."""
+        return bool(self.config) and self.config.get("task") is None
+
     def document(self, kind: str, file: str) -> dict | None:
         """A JSON document of an artifact; None where there is none or it cannot be read."""
         if kind not in self.artifacts:

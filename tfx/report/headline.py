@@ -28,11 +28,13 @@ def section(run: Run) -> dict:
 
 def _what(run: Run) -> str:
     """Pipeline, task, data, when, how long."""
-    task = run.config.get("task", "an unknown task")
+    does = (
+        "checked" if run.ends_with_data else f"ran {run.config.get('task', 'an unknown task')} on"
+    )
     when = formats.moment(run.started_at)
     known = run.seconds > 0 and run.state != "RUNNING"
     long = f" for {formats.seconds(run.seconds)}" if known else ""
-    return f"On {when}, the pipeline {run.pipeline} ran {task} on {_data(run)}{long}"
+    return f"On {when}, the pipeline {run.pipeline} {does} {_data(run)}{long}"
 
 
 def _data(run: Run) -> str:
@@ -61,6 +63,8 @@ def _verdict(run: Run) -> tuple[str, str, str | None]:
         return "it was interrupted", f": `penstock resume {run.name}` goes on with it.", run.reason
     if run.state == "RUNNING":
         return "it is still running", ": the page shows what is complete.", None
+    if run.ends_with_data:
+        return "no gate stopped it", ".", None
     blessing = run.document("Blessing", "blessing.json") or {}
     pushed = run.document("PushedModel", "pushed.json")
     blessed = "blessed" if blessing.get("blessed") else "not judged"
@@ -77,6 +81,8 @@ def _verdict(run: Run) -> tuple[str, str, str | None]:
 
 def _pushed_before(run: Run) -> str:
     """What became of the model of a run that did not come to its end: a step may follow the push."""
+    if run.ends_with_data:
+        return "."
     if "PushedModel" not in run.artifacts:
         return ", so that nothing was pushed."
     version = (run.document("PushedModel", "pushed.json") or {}).get("version")
