@@ -8,7 +8,10 @@ Of an animation the first frame is taken.
 """
 
 import io
+import math
+import struct
 import warnings
+import zlib
 from functools import lru_cache
 
 import numpy as np
@@ -19,7 +22,10 @@ KEPT_MODES = {"PNG": ("L", "LA", "RGB", "RGBA"), "JPEG": ("L", "RGB")}
 MAX_SIDE = 1_000_000
 """libpng's limit: TensorFlow refuses a PNG that is wider or higher."""
 
-_PNG_END = b"IEND\xaeB`\x82"
+_SIGNATURES = {"PNG": b"\x89PNG\r\n\x1a\n", "JPEG": b"\xff\xd8\xff"}
+_CHUNK = struct.Struct(">I4s")
+_CHECKSUM = struct.Struct(">I")
+_LEVELS = np.arange(256, dtype=np.int64)
 
 
 @lru_cache
@@ -52,7 +58,7 @@ def open_image(data: bytes) -> Image.Image:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", Image.DecompressionBombWarning)
-            image = Image.open(io.BytesIO(data), formats=readable_formats())
+            image = Image.open(io.BytesIO(data), formats=_formats_of(data))
             if max(image.size) > MAX_SIDE:
                 raise ImageFault(
                     f"The image is {image.width} pixels wide and {image.height} high; at most "
@@ -70,6 +76,14 @@ def open_image(data: bytes) -> Image.Image:
         # Pillow's decoders raise many types (OSError, SyntaxError, struct.error, ...).
         raise _damaged(error) from None
     return image
+
+
+def _formats_of(data):
+    """Which decoders to ask: asking each of the 40 takes as long as decoding a small picture."""
+    for name, signature in _SIGNATURES.items():
+        if data.startswith(signature):
+            return (name,)
+    return readable_formats()
 
 
 def _damaged(error: Exception) -> ImageFault:
@@ -108,13 +122,22 @@ def _normalised(image, data):
 
 
 def _verified(data):
-    """PNG whose checksums and end are right: Pillow forgives a wrong end, TensorFlow does not."""
-    try:
-        if _PNG_END not in data:
-            raise ValueError("it is cut off")
-        Image.open(io.BytesIO(data), formats=("PNG",)).verify()
-    except Exception as error:
-        raise _damaged(error) from None
+    """PNG whose checksums and end are right: Pillow forgives a wrong end, TensorFlow does not.
+
+    Pillow's own `verify` opens the image once more, which takes as long as decoding a small one.
+    """
+    place, kind = len(_SIGNATURES["PNG"]), b""
+    while kind != b"IEND":
+        end = place + _CHUNK.size
+        if end <= len(data):
+            length, kind = _CHUNK.unpack_from(data, place)
+            end += length
+        if end + _CHECKSUM.size > len(data):
+            raise _damaged(ValueError("it is cut off"))
+        (checksum,) = _CHECKSUM.unpack_from(data, end)
+        if zlib.crc32(memoryview(data)[place + 4 : end]) != checksum or not kind.isalpha():
+            raise _damaged(ValueError(f"the checksum of its part {kind!r} does not fit"))
+        place = end + _CHECKSUM.size
     return data
 
 
@@ -143,11 +166,15 @@ def measure(data: bytes) -> dict[str, float]:
     deviation over 255 (alpha left out).
     """
     image = open_image(data)
-    pixels = np.asarray(image if image.mode in ("L", "RGB") else image.convert("RGB"))
+    counted = image if image.mode in ("L", "RGB") else image.convert("RGB")
+    # In whole numbers from the histogram: exact, and a third of the time of an array's mean and std.
+    counts = np.array(counted.histogram(), np.int64).reshape(-1, 256).sum(axis=0)
+    number, total = int(counts.sum()), int(counts @ _LEVELS)
+    squares = int(counts @ _LEVELS**2)
     return {
         "height": image.height,
         "width": image.width,
         "channels": len(image.getbands()),
-        "brightness": float(pixels.mean()) / 255.0,
-        "contrast": float(pixels.std()) / 255.0,
+        "brightness": total / number / 255.0,
+        "contrast": math.sqrt(number * squares - total * total) / number / 255.0,
     }
