@@ -129,11 +129,17 @@ def diff(first, second, store, database, as_json) -> int:
 @click.option("--store", help="The store's directory.  [default: that of CONFIG, or .penstock]")
 @DATABASE
 @JSON
-def doctor(config, store, database, as_json) -> int:
+@click.option(
+    "--speed/--no-speed",
+    default=True,
+    show_default=True,
+    help="Measure what bounds the training of CONFIG, on the data of its newest run.",
+)
+def doctor(config, store, database, as_json, speed) -> int:
     """Check this machine, the installation, the store and CONFIG."""
     from penstock.tfx.doctor.command import doctor as examine
 
-    return examine(config, store, database, as_json)
+    return examine(config, store, database, as_json, speed)
 
 
 def main() -> None:

@@ -107,6 +107,12 @@ class Workshop:
         inputs = {name: self.input(name) for name in ("transformed", "state", "examples")}
         return self.run(Trainer, parameters, inputs, scratch)
 
+    def speed_request(self, **train) -> dict:
+        """What `penstock doctor` asks `throughput.measure`."""
+        directories = {n: str(self.root / n) for n in ("transformed", "state", "examples")}
+        train = {"strategy": "cpu", **train}
+        return {**directories, "task": TASK, "task_config": SECTIONS, "train": train, "seed": 0}
+
     def model(self, context):
         """A Trainer's output as the next step's input."""
         from penstock.tfx.component import Input

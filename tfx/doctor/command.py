@@ -15,23 +15,32 @@ from penstock.tfx.config import StoreConfig
 from penstock.tfx.doctor import installation, machine, store
 from penstock.tfx.doctor.child import CHECKS
 from penstock.tfx.doctor.finding import Finding, fix, ok
+from penstock.tfx.doctor.speed import check_speed
+from penstock.tfx.load_config import RunConfig
 
 CHILD = (sys.executable, "-P", "-m", "penstock.tfx.doctor.child")
 TIMEOUT_SECONDS = 60.0
 """The child takes 5 s on an idle machine of two cores; without byte code most of a minute."""
 
 
-def doctor(config: str | None, directory: str | None, database: str | None, as_json: bool) -> int:
+def doctor(
+    config: str | None,
+    directory: str | None,
+    database: str | None,
+    as_json: bool,
+    speed: bool = True,
+) -> int:
     """Runs every check; returns 1 if something must be mended, else 0.
 
     Args:
         config: a config file to check; its store is the one that is looked at.
         directory, database: of the store; None for those of the config, or the defaults.
+        speed: whether to measure what bounds the training of the config.
     """
     child = Child()
     try:
         findings = []
-        for finding in _all(child, config, directory, database):
+        for finding in _all(child, config, directory, database, speed):
             findings.append(finding)
             if not as_json:
                 print(finding, flush=True)
@@ -43,11 +52,12 @@ def doctor(config: str | None, directory: str | None, database: str | None, as_j
     return 1 if broken else 0
 
 
-def _all(child: "Child", config, directory, database) -> Iterator[Finding]:
-    """The light checks at once, then what the child finds meanwhile."""
-    settings = StoreConfig()
+def _all(child: "Child", config, directory, database, speed) -> Iterator[Finding]:
+    """The light checks at once, then what the child finds meanwhile; measuring comes last, alone."""
+    settings, loaded = StoreConfig(), None
     if config is not None:
-        found, settings = check_config(config)
+        found, loaded = check_config(config)
+        settings = loaded.pipeline.store if loaded else settings
         yield from found
     place = Path(directory) if directory else settings.directory
     database = database or settings.database
@@ -65,6 +75,8 @@ def _all(child: "Child", config, directory, database) -> Iterator[Finding]:
     ):
         yield from guarded(name, check)
     yield from child.findings()
+    if loaded and speed:
+        yield from guarded("speed", lambda: check_speed(loaded, place, database))
 
 
 def guarded(name: str, check: Callable) -> list[Finding]:
@@ -81,15 +93,14 @@ def _unchecked(error: Exception) -> str:
     return f"this could not be checked: {said}"
 
 
-def check_config(path: str) -> tuple[list[Finding], StoreConfig]:
-    """Every fault of a config that shows before data is read, and the store that it names."""
+def check_config(path: str) -> tuple[list[Finding], RunConfig | None]:
+    """Every fault of a config that shows before data is read, and the config if it can be read."""
     from penstock.tfx.load_config import ConfigError, load_config
     from penstock.tfx.standard_pipeline import standard_pipeline
 
-    settings = StoreConfig()
+    config = None
     try:
         config = load_config(Path(path))
-        settings = config.pipeline.store
         pipeline = standard_pipeline(config)
         faults = [f for step in pipeline.steps for f in step.component.check(step.parameters)]
     except ConfigError as error:
@@ -99,8 +110,8 @@ def check_config(path: str) -> tuple[list[Finding], StoreConfig]:
     except Exception as error:  # a user's own component may raise anything
         faults = [_unchecked(error)]
     if faults:
-        return [fix("config", f"{path}: {fault}") for fault in faults], settings
-    return [ok("config", f"{path} is valid: {len(pipeline.steps)} steps")], settings
+        return [fix("config", f"{path}: {fault}") for fault in faults], config
+    return [ok("config", f"{path} is valid: {len(pipeline.steps)} steps")], config
 
 
 class Child:
