@@ -2,42 +2,38 @@
 
 Training batches are infinite and deterministic: epoch *e*, step *s* names the same batch whatever
 epoch and step one begins at, and the seed that `augment` gets depends on (seed, e, s) alone. A run
-that resumes in mid-epoch therefore goes on with the very batches that it would have seen.
+that resumes in mid-epoch therefore goes on with the very batches that it would have seen, and
+reads nothing of what comes before.
 
-Two ways, chosen by `cache`:
-- memory: the split is parsed once into tensors; a batch is one gather by a permutation of the
-  whole split. Nothing is read to skip to a step.
-- off: shards in shuffled order -> interleave -> shuffle buffer -> batch -> one parse of the batch.
-`auto` decides by the size of the data alone (not by the machine's memory), because the two ways
-shuffle differently and a resumed run must not change from one to the other.
+The way of a batch: `input_plan.py` says by arithmetic which rows it has (a shuffle of the whole
+split, or of a mixture, or within buckets of equal length, see `input_layout.py`); `input_rows.py`
+gathers these rows from memory, disk or the records; `input_padding.py` or `input_packing.py` makes
+ragged rows dense; the task augments. Where rows are kept (`cache`) changes no batch.
 """
 
-import math
+from collections.abc import Sequence
 
 import tensorflow as tf
 
-from penstock.pipelines.tensor_records import parse
-from penstock.pipelines.tensor_spec import AS_INT64, read_spec, shard_path, unflatten
+from penstock.pipelines.input_batches import Batches, for_fit, nested
+from penstock.pipelines.input_layout import Batching
+from penstock.pipelines.input_split import (
+    OnTheFly,
+    PreparedSplit,
+    num_examples,
+    prepared_split,
+)
+from penstock.pipelines.tensor_spec import read_spec
 
+__all__ = ["Batches", "Batching", "OnTheFly", "PreparedSplit", "num_examples", "prepared_split"]
+
+CACHES = ("auto", "memory", "disk", "off")
 MEMORY_LIMIT_BYTES = 2**30
-"""`cache="auto"` holds a split in memory if its tensors take up to this many bytes."""
-READ_BATCH = 1024
-INTERLEAVED_SHARDS = 8
-
-
-def num_examples(directory, split: str) -> int:
-    """How many examples a split has."""
-    splits = read_spec(directory)[1]
-    if split not in splits:
-        raise ValueError(
-            f"The transformed examples have no split {split!r}. Known splits: "
-            f"{', '.join(splits)}. Set `data.splits` or name one of these."
-        )
-    return splits[split]
+"""`cache="auto"` holds splits in memory if their tensors take up to this many bytes together."""
 
 
 def steps_per_epoch(directory, split: str, batch_size: int, drop_remainder: bool = False) -> int:
-    """Batches in one pass over a split."""
+    """Batches in one pass over a split, without buckets and packing."""
     examples = num_examples(directory, split)
     return examples // batch_size if drop_remainder else -(-examples // batch_size)
 
@@ -45,31 +41,27 @@ def steps_per_epoch(directory, split: str, batch_size: int, drop_remainder: bool
 def element_spec(directory, batch_size: int | None = None) -> dict:
     """Type specs of a prepared batch: `{"key", "inputs", "targets", "sample_weight"?}`, nested."""
     tensors = read_spec(directory)[0]
-    return _nested({name: tensor.type_spec(batch_size) for name, tensor in tensors.items()})
+    return nested({name: tensor.type_spec(batch_size) for name, tensor in tensors.items()})
 
 
-def prepared(directory, split: str, batch_size: int) -> tf.data.Dataset:
+def prepared(
+    directory, split: str, batch_size: int, on_the_fly: OnTheFly | None = None
+) -> tf.data.Dataset:
     """One pass, in the order on disk: `{"key", "inputs", "targets", "sample_weight"?}`, batched."""
-    tensors = read_spec(directory)[0]
-    return (
-        _read(directory, split)
-        .batch(batch_size)
-        .map(
-            lambda serialised: _nested(parse(serialised, tensors)),
-            num_parallel_calls=tf.data.AUTOTUNE,
-            deterministic=True,
-        )
-    )
+    return prepared_split(directory, split, on_the_fly).in_order(batch_size).map(nested)
 
 
-def evaluation_batches(directory, split: str, *, batch_size: int, training_inputs=None):
+def evaluation_batches(
+    directory, split: str, *, batch_size: int, training_inputs=None, on_the_fly=None
+):
     """One pass in order: `(inputs, targets)` or `(inputs, targets, sample_weight)`.
 
     Args:
         training_inputs: `f(inputs, targets) -> (inputs, targets)`, the task's; None changes nothing.
+        on_the_fly: see `prepared_split`.
     """
-    dataset = prepared(directory, split, batch_size)
-    return dataset.map(lambda batch: _for_fit(batch, training_inputs)).prefetch(tf.data.AUTOTUNE)
+    dataset = prepared(directory, split, batch_size, on_the_fly)
+    return dataset.map(lambda batch: for_fit(batch, training_inputs)).prefetch(tf.data.AUTOTUNE)
 
 
 def training_batches(
@@ -80,187 +72,86 @@ def training_batches(
     seed: int,
     first_epoch: int = 0,
     first_step: int = 0,
-    shuffle_buffer: int = 10_000,
+    shuffle_buffer: int | None = None,
     cache: str = "auto",
     augment=None,
     training_inputs=None,
     drop_remainder: bool = False,
+    on_the_fly: OnTheFly | None = None,
+    scratch=None,
+    **batching,
 ) -> tf.data.Dataset:
-    """Endless shuffled batches: `(inputs, targets)` or `(inputs, targets, sample_weight)`.
+    """Endless shuffled batches of one split: `(inputs, targets)` or with `sample_weight` third.
 
     Args:
         batch_size: the last batch of an epoch is smaller unless `drop_remainder`.
         seed: of shuffling and augmentation.
-        first_epoch, first_step: where to begin; what comes before is not computed.
-        shuffle_buffer: examples to shuffle among where the split is not held in memory; in memory
-            the whole split is shuffled.
-        cache: "auto", "memory" or "off", see above.
+        first_epoch, first_step: where to begin; what comes before is neither read nor computed.
+        shuffle_buffer: None shuffles the whole split; a number about so many neighbours at a time
+            (`Batching.shuffle_window`).
+        cache: "auto", "memory", "disk" or "off", see `decided_cache`.
         augment: `f(inputs, targets, seed) -> (inputs, targets)` on a batch, `seed` int32 [2].
         training_inputs: `f(inputs, targets) -> (inputs, targets)`, after augmentation.
+        on_the_fly: what prepares the examples where they are not stored.
+        scratch: a directory for `cache="disk"`.
+        batching: further attributes of `Batching`: buckets, packing, padding, host, keys.
 
     Raises:
         ValueError: the split is unknown or gives no batch, `cache` is unknown, or `first_step`
             lies behind the end of an epoch.
     """
-    steps = steps_per_epoch(directory, split, batch_size, drop_remainder)
-    _check(directory, split, steps, batch_size, first_step, cache)
-    epoch_of = _in_memory if held_in_memory(directory, split, cache) else _streamed
-    batches = epoch_of(directory, split, batch_size, seed, steps, shuffle_buffer, drop_remainder)
+    batches = open_batches(
+        [(prepared_split(directory, split, on_the_fly), 1.0)],
+        Batching(batch_size, drop_remainder, shuffle_window=shuffle_buffer, **batching),
+        cache=cache,
+        seed=seed,
+        scratch=scratch,
+    )
+    return tuned(batches.training(first_epoch, first_step, augment, training_inputs))
 
-    def epoch_batches(epoch):
-        start = tf.where(tf.equal(epoch, first_epoch), tf.cast(first_step, tf.int64), 0)
-        return batches(epoch, start)
 
-    def finish(epoch, step, batch):
-        if augment is not None:
-            inputs, targets = augment(
-                batch["inputs"], batch["targets"], _augmentation_seed(seed, epoch, step)
-            )
-            batch = {**batch, "inputs": inputs, "targets": targets}
-        return _for_fit(batch, training_inputs)
+def open_batches(
+    parts: Sequence[tuple[PreparedSplit, float]],
+    batching: Batching,
+    *,
+    cache: str = "auto",
+    seed: int | None,
+    scratch=None,
+) -> Batches:
+    """The batches of several splits, also of several directories, mixed by weight.
 
-    dataset = tf.data.Dataset.range(first_epoch, tf.int64.max).flat_map(epoch_batches)
-    dataset = dataset.map(finish, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+    Example: `open_batches([(prepared_split(clean, "train"), 3.0), (prepared_split(noisy, "train"),
+    1.0)], Batching(64), seed=0)` gives batches of which three quarters come from `clean`.
+
+    Args:
+        parts, batching, seed, scratch: see `Batches`.
+        cache: "auto", "memory", "disk" or "off".
+    """
+    decided = decided_cache([split for split, _ in parts], cache)
+    return Batches(parts, batching, cache=decided, seed=seed, scratch=scratch)
+
+
+def decided_cache(splits: Sequence[PreparedSplit], cache: str) -> str:
+    """ "memory", "disk" or "off": `auto` holds in memory what takes up to `MEMORY_LIMIT_BYTES`."""
+    if cache not in CACHES:
+        raise ValueError(f"`cache` must be auto, memory, disk or off. Received: {cache!r}.")
+    if cache != "auto":
+        return cache
+    fits = sum(split.decoded_bytes() for split in splits) <= MEMORY_LIMIT_BYTES
+    return "memory" if fits else "off"
+
+
+def tuned(dataset: tf.data.Dataset, memory_mb: int | None = None) -> tf.data.Dataset:
+    """Prefetches, with as many batches in flight as tf.data finds best within `memory_mb`.
+
+    Args:
+        memory_mb: bounds the memory of all batches in flight; None leaves tf.data its default, half
+            of the memory that is free.
+    """
     options = tf.data.Options()
     options.deterministic = True
     # Each batch is split among the replicas; the files are not.
     options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.OFF
-    return dataset.with_options(options).prefetch(tf.data.AUTOTUNE)
-
-
-def _check(directory, split, steps, batch_size, first_step, cache):
-    if cache not in ("auto", "memory", "off"):
-        raise ValueError(f"`cache` must be auto, memory or off. Received: {cache!r}.")
-    if steps == 0:
-        raise ValueError(
-            f"The split {split!r} gives no batch. Expected: at least one batch of {batch_size}. "
-            f"Received: {num_examples(directory, split)} examples. Lower `train.batch_size`."
-        )
-    if not 0 <= first_step <= steps:
-        raise ValueError(
-            f"`first_step` must lie in an epoch of {steps} steps. Received: {first_step}. "
-            "The checkpoint was written with another batch size or other data."
-        )
-
-
-def held_in_memory(directory, split: str, cache: str) -> bool:
-    """Whether a split is kept in memory under the setting `cache`."""
-    if cache == "auto":
-        return decoded_bytes(directory, split) <= MEMORY_LIMIT_BYTES
-    return cache == "memory"
-
-
-def decoded_bytes(directory, split: str) -> int:
-    """What the tensors of a split take in memory: exact for dense ones, at most for others.
-
-    Files do not tell: an int64 list on disk takes one byte for a small number.
-    """
-    tensors = {name: t for name, t in read_spec(directory)[0].items() if name != "key"}
-    varying = [t for t in tensors.values() if t.ragged_rank or t.dtype == "string"]
-    # Growth from the file: a number takes at least one byte there; strings have headers in memory.
-    growth = max((_item_bytes(t) if t.dtype in AS_INT64 else 2 for t in varying), default=0)
-    dense = [t for t in tensors.values() if not t.ragged_rank and t.dtype != "string"]
-    on_disk = sum(path.stat().st_size for path in _shards(directory, split)) if varying else 0
-    of_example = sum(_item_bytes(t) * math.prod(t.shape) for t in dense)
-    return num_examples(directory, split) * of_example + growth * on_disk
-
-
-def _item_bytes(tensor):
-    return tf.as_dtype(tensor.dtype).size
-
-
-def _in_memory(directory, split, batch_size, seed, steps, shuffle_buffer, drop_remainder):
-    """Returns `f(epoch, start) -> Dataset of (epoch, step, batch)` that gathers from tensors."""
-    del shuffle_buffer
-    examples = num_examples(directory, split)
-    tensors = {name: t for name, t in read_spec(directory)[0].items() if name != "key"}
-    # On the CPU, where tf.data runs: an accelerator's memory is the model's.
-    with tf.device("/CPU:0"):
-        read = _read(directory, split).batch(READ_BATCH)
-        parts = [parse(serialised, tensors) for serialised in read]
-        # `pop`: the parts of one tensor are freed before the next tensor's are put together.
-        columns = {name: tf.concat([part.pop(name) for part in parts], axis=0) for name in tensors}
-
-    def epoch_batches(epoch, start):
-        order = tf.random.experimental.stateless_shuffle(
-            tf.range(examples, dtype=tf.int64), tf.stack([tf.cast(seed, tf.int64), epoch]), "philox"
-        )
-
-        def batch(step):
-            rows = order[step * batch_size : (step + 1) * batch_size]
-            if drop_remainder:
-                rows.set_shape([batch_size])
-            gathered = {name: tf.gather(column, rows) for name, column in columns.items()}
-            return epoch, step, _nested(gathered)
-
-        return tf.data.Dataset.range(start, steps).map(batch)
-
-    return epoch_batches
-
-
-def _streamed(directory, split, batch_size, seed, steps, shuffle_buffer, drop_remainder):
-    """Returns `f(epoch, start) -> Dataset of (epoch, step, batch)` that reads the shards."""
-    tensors = {name: t for name, t in read_spec(directory)[0].items() if name != "key"}
-    paths = [str(path) for path in _shards(directory, split)]
-
-    def epoch_batches(epoch, start):
-        if not tf.executing_eagerly():
-            # Sets the seed of this graph alone. With the caller's `tf.random.set_seed(0)` in it,
-            # `Dataset.shuffle` compares its seeds with (0, 0), which tensors in a graph cannot do.
-            tf.random.set_seed(1)
-        seeds = tf.random.stateless_uniform(
-            [2], tf.stack([tf.cast(seed, tf.int64), epoch]), None, None, tf.int64, "philox"
-        )
-        shards = tf.data.Dataset.from_tensor_slices(paths)
-        shards = shards.shuffle(len(paths), seed=seeds[0], reshuffle_each_iteration=False)
-        records = shards.interleave(
-            tf.data.TFRecordDataset,
-            cycle_length=INTERLEAVED_SHARDS,
-            num_parallel_calls=tf.data.AUTOTUNE,
-            deterministic=True,
-        )
-        records = records.shuffle(shuffle_buffer, seed=seeds[1], reshuffle_each_iteration=False)
-        batches = tf.data.Dataset.zip(
-            tf.data.Dataset.range(steps), records.batch(batch_size, drop_remainder=drop_remainder)
-        ).skip(start)
-        return batches.map(
-            lambda step, serialised: (epoch, step, _nested(parse(serialised, tensors))),
-            num_parallel_calls=tf.data.AUTOTUNE,
-            deterministic=True,
-        )
-
-    return epoch_batches
-
-
-def _augmentation_seed(seed, epoch, step):
-    """int32 [2], from (seed, epoch, step) alone."""
-    folded = tf.random.fold_in(tf.constant([seed, 0], tf.int32), tf.cast(epoch, tf.int32))
-    return tf.random.fold_in(folded, tf.cast(step, tf.int32))
-
-
-def _for_fit(batch, training_inputs):
-    """What `keras.Model.fit` takes."""
-    inputs, targets = batch["inputs"], batch["targets"]
-    if training_inputs is not None:
-        inputs, targets = training_inputs(inputs, targets)
-    if "sample_weight" in batch:
-        return inputs, targets, batch["sample_weight"]
-    return inputs, targets
-
-
-def _nested(flat):
-    batch = {"key": flat["key"]} if "key" in flat else {}
-    if any(name.split("/")[0] == "sample_weight" for name in flat):
-        batch["sample_weight"] = unflatten(flat, "sample_weight")
-    return {**batch, "inputs": unflatten(flat, "inputs"), "targets": unflatten(flat, "targets")}
-
-
-def _shards(directory, split):
-    count = read_spec(directory)[2][split]
-    return [shard_path(directory, split, index, count) for index in range(count)]
-
-
-def _read(directory, split):
-    """Serialised examples of a split in the order on disk."""
-    num_examples(directory, split)
-    return tf.data.TFRecordDataset([str(path) for path in _shards(directory, split)])
+    if memory_mb is not None:
+        options.autotune.ram_budget = memory_mb * 2**20
+    return dataset.prefetch(tf.data.AUTOTUNE).with_options(options)

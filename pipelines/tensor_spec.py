@@ -125,15 +125,30 @@ def _from_type_spec(name, spec):
     return Tensor(dtype, shape, rank)
 
 
-def write_spec(directory, tensors: dict[str, Tensor], splits: dict[str, int], shards) -> None:
-    """Writes `spec.json`. `splits`: examples of each split; `shards`: files of each split."""
+def write_spec(
+    directory, tensors: dict[str, Tensor], splits: dict[str, int], shards, stored: bool = True
+) -> None:
+    """Writes `spec.json`.
+
+    Args:
+        splits: examples of each split.
+        shards: files of each split; none where the examples are prepared on the fly.
+        stored: False where training prepares the raw examples on the fly.
+    """
     document = {
         "format_version": FORMAT_VERSION,
         "splits": splits,
         "shards": shards,
         "element": {name: tensor.to_json() for name, tensor in sorted(tensors.items())},
     }
+    if not stored:
+        document["stored"] = False
     (Path(directory) / "spec.json").write_text(json.dumps(document, indent=1) + "\n")
+
+
+def is_stored(directory) -> bool:
+    """Whether the prepared examples are in the directory, or only their description."""
+    return json.loads((Path(directory) / "spec.json").read_text()).get("stored", True)
 
 
 def read_spec(directory) -> tuple[dict[str, Tensor], dict[str, int], dict[str, int]]:

@@ -192,10 +192,11 @@ def test_decoded_size_decides_what_is_held_in_memory(tmp_path, monkeypatch):
     write_spec(tmp_path, tensors, {"train": 10}, {"train": 1})
     # 10 examples of 100 numbers of 8 bytes; in the file each number takes one byte.
     assert (count, size < 2000) == (10, True)
-    assert inputs.decoded_bytes(tmp_path, "train") == 8000
-    for limit, held in ((8000, True), (7999, False)):
+    split = inputs.prepared_split(tmp_path, "train")
+    assert split.decoded_bytes() == 8000
+    for limit, decided in ((8000, "memory"), (7999, "off")):
         monkeypatch.setattr(inputs, "MEMORY_LIMIT_BYTES", limit)
-        assert inputs.held_in_memory(tmp_path, "train", "auto") == held
+        assert inputs.decided_cache([split], "auto") == decided
 
 
 @pytest.mark.parametrize(("dtype", "growth"), [("int64", 8), ("int32", 4), ("float32", 2)])
@@ -209,7 +210,8 @@ def test_ragged_tensors_are_taken_for_the_most_that_they_can_be(tmp_path, dtype,
     path = shard_path(tmp_path, "train", 0, 1)
     write_records(path, encode(flat, tensors))
     write_spec(tmp_path, tensors, {"train": 2}, {"train": 1})
-    assert inputs.decoded_bytes(tmp_path, "train") == 2 * 3 + growth * path.stat().st_size
+    held = inputs.prepared_split(tmp_path, "train").decoded_bytes()
+    assert held == 2 * 3 + growth * path.stat().st_size
 
 
 @pytest.mark.parametrize(
@@ -231,9 +233,10 @@ def test_element_spec(directory):
         ({"split": "dev"}, "no split 'dev'. Known splits: train"),
         ({"batch_size": 50, "drop_remainder": True}, "gives no batch.*Received: 23 examples"),
         ({"first_step": 6}, "epoch of 5 steps. Received: 6"),
-        ({"cache": "disk"}, "auto, memory or off. Received: 'disk'"),
+        ({"cache": "ram"}, "auto, memory, disk or off. Received: 'ram'"),
+        ({"cache": "disk"}, "needs a `scratch` directory"),
     ],
-    ids=["split", "batch_size", "first_step", "cache"],
+    ids=["split", "batch_size", "first_step", "cache", "scratch"],
 )
 def test_faults_are_named(directory, arguments, message):
     arguments = {"split": "train", "batch_size": 5, "seed": 0, **arguments}

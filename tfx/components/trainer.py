@@ -84,13 +84,13 @@ class Trainer(Component):
         try:
             placement.prepare_process(place, parameters.seed)
             with place.scope():
-                model, result = _train(context, task, state, place)
+                model, result, padding_share = _train(context, task, state, place)
             output = context.outputs["model"]
             logs = context.scratch / "tensorboard"
             if logs.is_dir():
                 shutil.copytree(logs, output.path / "tensorboard")
             _export(context, task, state, model)
-            _record(context, model, result, place)
+            _record(context, model, result, padding_share, place)
         finally:
             keras.config.set_dtype_policy("float32")
 
@@ -102,13 +102,14 @@ def _task_config(parameters):
 
 
 def _train(context, task, state, place):
-    """Builds and trains the model; returns it with `fit.Result`."""
-    from penstock.pipelines import inputs
+    """Builds and trains the model; returns it, `fit.Result` and the share of padding or None."""
     from penstock.tfx.training import data, fit, optimizers
 
     train, directory = context.parameters.train, context.inputs["transformed"].path
     seed = context.parameters.seed
-    steps_per_epoch = inputs.steps_per_epoch(directory, train.train_split, train.batch_size)
+    source = {"examples": context.inputs["examples"].path, "scratch": context.scratch}
+    opened = data.open_training(directory, train, task, state, seed=seed, **source)
+    steps_per_epoch = opened.steps_per_epoch
     model = task.build(state)
     optimizer = optimizers.make_optimizer(
         train.optimizer, steps_per_epoch=steps_per_epoch, epochs=train.epochs
@@ -119,18 +120,27 @@ def _train(context, task, state, place):
     result = fit.fit(
         model,
         lambda epoch, step: data.training_batches(
-            directory, train, task, state, seed=seed, first_epoch=epoch, first_step=step
+            directory,
+            train,
+            task,
+            state,
+            seed=seed,
+            first_epoch=epoch,
+            first_step=step,
+            opened=opened,
         ),
         steps_per_epoch=steps_per_epoch,
         config=train,
         seed=seed,
-        validation=data.validation_batches(directory, train, task, state),
+        validation=data.validation_batches(
+            directory, train, task, state, boundaries=opened.boundaries, **source
+        ),
         checkpoints=context.scratch / "checkpoints",
         tensorboard=context.scratch / "tensorboard" if train.tensorboard else None,
         report=context.progress,
         on_cpu=place.on_cpu,
     )
-    return model, result
+    return model, result, opened.padding_share
 
 
 def _export(context, task, state, model):
@@ -155,7 +165,7 @@ def _export(context, task, state, model):
     )
 
 
-def _record(context, model, result, place):
+def _record(context, model, result, padding_share, place):
     """`history.json`, `training.json`, the artifact's properties and the step's last line."""
     from penstock.tfx.training import export
 
@@ -177,6 +187,7 @@ def _record(context, model, result, place):
         "fit_seconds": round(result.seconds, 3),
         "examples_per_second": round(result.examples_per_second, 1),
         "input_wait_share": round(result.input_wait_share, 4),
+        "padding_share": padding_share and round(padding_share, 4),
     }
     export.write_training(directory, record)
     context.outputs["model"].properties = {"parameters": parameters}

@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field, PositiveFloat, PositiveInt, model_validator
 
 from penstock.pipelines.config import Config
+from penstock.pipelines.input_config import Buckets, Packing
 
 Fraction = Annotated[float, Field(ge=0.0, lt=1.0)]
 
@@ -130,7 +131,23 @@ class TrainConfig(Config):
     `deterministic: auto` means on CPU, where it costs little; a resumed run then equals an
     uninterrupted one bit for bit. `checkpoint_every_seconds` is how much work a kill may lose.
     A change of any setting trains again, also of those that leave the weights as they are
-    (`tensorboard`, `checkpoint_every_steps`, `checkpoint_every_seconds`).
+    (`tensorboard`, `checkpoint_every_steps`, `checkpoint_every_seconds`, `cache`,
+    `input_memory_mb`).
+
+    Batches:
+    - `prepare: stored` lets Transform write the prepared examples once; `on_the_fly` prepares the raw
+      ones whenever they are read, for examples that would take too much space (large images).
+    - `cache` says where prepared examples are kept: in `memory`, on `disk` (in the run's scratch
+      directory, for what is dear to prepare and does not fit in memory), or nowhere (`off`). `auto` is
+      memory up to 1 GiB, else off. The batches are the same.
+    - `shuffle_buffer: null` shuffles all examples. A number shuffles about so many neighbours at a
+      time: for disks that are slow at random and for very large data of small records.
+    - `buckets` and `packing` are for data of differing length; `padding` says what padding holds by
+      tensor (`{targets: -1}`), 0 by default.
+    - `mixture: {split: weight}` trains on several splits, each its weight's share of the examples;
+      analyzers still see `train_split` alone.
+    - `input_memory_mb` bounds the memory of batches in flight; by default tf.data takes up to half
+      of what is free.
     """
 
     epochs: Annotated[int, Field(gt=0, le=1_000_000)] = 10
@@ -142,10 +159,39 @@ class TrainConfig(Config):
     xla: Literal["auto", "on", "off"] = "auto"
     deterministic: Literal["auto", "on", "off"] = "auto"
     steps_per_execution: PositiveInt = 1
-    shuffle_buffer: PositiveInt = 10_000
-    cache: Literal["auto", "memory", "off"] = "auto"
+    prepare: Literal["stored", "on_the_fly"] = "stored"
+    cache: Literal["auto", "memory", "disk", "off"] = "auto"
+    shuffle_buffer: PositiveInt | None = None
+    buckets: Buckets | None = None
+    packing: Packing | None = None
+    padding: dict[str, float] = {}
+    mixture: dict[str, PositiveFloat] = {}
+    input_memory_mb: PositiveInt | None = None
     checkpoint_every_steps: PositiveInt | None = None
     checkpoint_every_seconds: PositiveFloat = 30.0
     tensorboard: bool = True
     train_split: str = "train"
     validation_split: str | None = "validation"
+
+    @model_validator(mode="after")
+    def _check_input(self):
+        faults = []
+        if self.buckets and self.packing:
+            faults.append("`buckets` and `packing` exclude each other. Set one of them to null.")
+        if self.padding and not (self.buckets or self.packing):
+            faults.append(
+                "`padding` has no effect without `buckets` or `packing`. Set one of them."
+            )
+        if self.validation_split in self.mixture:
+            faults.append(
+                f"`mixture` must not contain the validation split ({self.validation_split!r}). "
+                "Leave it out, or set another `validation_split`."
+            )
+        if faults:
+            raise ValueError(" ".join(faults))
+        return self
+
+    @property
+    def weights(self) -> dict[str, float]:
+        """The splits that are trained on, with their weights."""
+        return self.mixture or {self.train_split: 1.0}

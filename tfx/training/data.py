@@ -4,10 +4,13 @@ Comes in: TransformedExamples (and the Examples, for golden records), the `train
 Goes out: `tf.data` datasets of what `keras.Model.fit` takes.
 """
 
+from dataclasses import replace
+
 import tensorflow as tf
 
-from penstock.pipelines import examples, inputs
-from penstock.pipelines.tensor_spec import read_spec
+from penstock.pipelines import examples as raw_examples
+from penstock.pipelines import inputs
+from penstock.pipelines.tensor_spec import is_stored, read_spec
 from penstock.tfx.training.config import TrainConfig
 
 
@@ -23,11 +26,17 @@ def check_splits(transformed, raw, train: TrainConfig, golden_split: str) -> Non
     """
     known = read_spec(transformed)[1]
     faults = [_fault("train.train_split", train.train_split, known)]
+    faults += [_fault("train.mixture", split, known) for split in train.mixture]
+    if golden_split in train.mixture:
+        faults.append(
+            f"`train.mixture` must not contain the split that is evaluated ({golden_split!r}). "
+            "Leave it out, or set another `evaluate.split`."
+        )
     if train.validation_split is not None:
         fault = _fault("train.validation_split", train.validation_split, known)
         more = " `train.validation_split=null` trains without validation."
         faults.append(fault and fault + more)
-    faults.append(_fault("evaluate.split", golden_split, examples.splits(raw)))
+    faults.append(_fault("evaluate.split", golden_split, raw_examples.splits(raw)))
     if any(faults):
         raise ValueError(" ".join(filter(None, faults)))
 
@@ -42,37 +51,99 @@ def _fault(setting, split, known):
     )
 
 
-def training_batches(directory, train: TrainConfig, task, state, *, seed, first_epoch, first_step):
-    """Endless batches from an epoch and step on, see `penstock.pipelines.inputs`."""
-    return inputs.training_batches(
-        directory,
-        train.train_split,
-        batch_size=train.batch_size,
-        seed=seed,
-        first_epoch=first_epoch,
-        first_step=first_step,
-        shuffle_buffer=train.shuffle_buffer,
-        cache=train.cache,
+def open_training(
+    directory, train: TrainConfig, task, state, *, seed, examples=None, scratch=None
+) -> inputs.Batches:
+    """The batches of a training: how many steps an epoch has, and `training_batches` from it.
+
+    Args:
+        directory: of the TransformedExamples.
+        seed: of shuffling and augmentation.
+        examples: directory of the raw Examples; needed with `train.prepare: on_the_fly`.
+        scratch: a directory that comes back after a kill; needed with `train.cache: disk`.
+    """
+    prepares = _on_the_fly(directory, task, state, examples)
+    parts = [
+        (inputs.prepared_split(directory, split, prepares), weight)
+        for split, weight in train.weights.items()
+    ]
+    return inputs.open_batches(
+        parts, _batching(train), cache=train.cache, seed=seed, scratch=scratch
+    )
+
+
+def training_batches(
+    directory, train: TrainConfig, task, state, *, seed, first_epoch, first_step, opened=None
+) -> tf.data.Dataset:
+    """Endless batches from an epoch and step on, see `penstock.pipelines.inputs`.
+
+    Args:
+        opened: what `open_training` gave, where more than the batches is wanted of it.
+    """
+    opened = opened or open_training(directory, train, task, state, seed=seed)
+    batches = opened.training(
+        first_epoch,
+        first_step,
         augment=lambda batch, targets, seed: task.augment(batch, targets, seed, state),
         training_inputs=lambda batch, targets: task.training_inputs(batch, targets, state),
     )
+    return inputs.tuned(batches, train.input_memory_mb)
 
 
-def validation_batches(directory, train: TrainConfig, task, state) -> tf.data.Dataset | None:
+def validation_batches(
+    directory, train: TrainConfig, task, state, *, examples=None, scratch=None, boundaries=None
+) -> tf.data.Dataset | None:
     """One pass over the validation split, of known cardinality; None without such a split.
 
-    Held in memory by the same rule as training batches.
+    Kept in memory by the same rule as training batches; padded or packed like these.
+
+    Args:
+        examples, scratch: see `open_training`.
+        boundaries: of the training's buckets; longer examples have a further one.
     """
-    split = train.validation_split
-    if split is None:
+    if train.validation_split is None:
         return None
-    batches = inputs.evaluation_batches(
-        directory,
-        split,
-        batch_size=train.batch_size,
-        training_inputs=lambda batch, targets: task.training_inputs(batch, targets, state),
-    )
-    if inputs.held_in_memory(directory, split, train.cache):
+    prepares = _on_the_fly(directory, task, state, examples)
+    split = inputs.prepared_split(directory, train.validation_split, prepares)
+    cache = inputs.decided_cache([split], train.cache)
+
+    def training_inputs(batch, targets):
+        return task.training_inputs(batch, targets, state)
+
+    if train.buckets or train.packing or cache == "disk":
+        batching = replace(_batching(train), boundaries=boundaries)
+        # In memory the finished batches are kept, see below.
+        kept = "disk" if cache == "disk" else "off"
+        opened = inputs.open_batches(
+            [(split, 1.0)], batching, cache=kept, seed=None, scratch=scratch
+        )
+        batches, count = opened.once(training_inputs), opened.steps_per_epoch
+    else:
+        batches = inputs.evaluation_batches(
+            directory,
+            train.validation_split,
+            batch_size=train.batch_size,
+            training_inputs=training_inputs,
+            on_the_fly=prepares,
+        )
+        count = -(-split.examples // train.batch_size)
+    if cache == "memory":
         batches = batches.cache()
-    count = inputs.steps_per_epoch(directory, split, train.batch_size)
+    batches = inputs.tuned(batches, train.input_memory_mb)
     return batches.apply(tf.data.experimental.assert_cardinality(count))
+
+
+def _batching(train):
+    return inputs.Batching(
+        train.batch_size,
+        buckets=train.buckets,
+        packing=train.packing,
+        padding=train.padding,
+        shuffle_window=train.shuffle_buffer,
+    )
+
+
+def _on_the_fly(directory, task, state, examples):
+    if is_stored(directory):
+        return None
+    return inputs.OnTheFly(examples, task, state)
