@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable
 import numpy as np
 
 _BYTES_LIST, _FLOAT_LIST, _INT64_LIST = b"\x0a", b"\x12", b"\x1a"
-_KEPT_SIZES = 2**16
+_KEPT_SIZES = 2**12
 """Heads of larger values are made each time: their cost does not count, their number might."""
 
 
