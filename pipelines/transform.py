@@ -31,6 +31,7 @@ def transform(
     scratch,
     train_split: str,
     report=None,
+    stored: bool = True,
 ) -> dict[str, int]:
     """Writes both directories.
 
@@ -41,6 +42,8 @@ def transform(
         train_split: the split that the analyzers see.
         report: `f(examples so far, examples of all splits)`, called about once a second while the
             examples are prepared (not while they are analysed).
+        stored: False writes no examples but the description of what `preparation` makes of them, for
+            a training that prepares the raw ones on the fly.
 
     Returns:
         Number of examples of each split.
@@ -51,6 +54,11 @@ def transform(
     analyze(shards, preparation, described, read, state_directory)
     counts = examples.splits(examples_directory)
     splits, total = list(counts), sum(counts.values())
+    if not stored:
+        _, tensors = prepare_function(preparation, State.load(state_directory))
+        tensors = {**tensors, "key": Tensor("string", ())}
+        write_spec(directory, tensors, counts, dict.fromkeys(splits, 0), stored=False)
+        return counts
     tasks = []
     for split in splits:
         paths = examples.shard_paths(examples_directory, split)

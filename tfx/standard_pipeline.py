@@ -106,6 +106,7 @@ def _transform(config: RunConfig) -> Step:
         task=config.pipeline.task,
         prepare=config.task.prepare.model_dump(mode="json"),
         train_split=_train_split(config),
+        on_the_fly=config.pipeline.train.prepare == "on_the_fly",
         task_libraries=config.task.libraries(),
         task_files=tuple(str(path) for path in config.task.files()),
     )

@@ -22,12 +22,14 @@ class Transform(Component):
     class Parameters(Config):
         """`prepare`: the task's section of that name; analyzers see `train_split`.
 
+        `on_the_fly`: writes state and description alone; the training prepares the examples.
         `task_libraries` and `task_files` are what the task's config says it depends on.
         """
 
         task: str
         prepare: dict = {}
         train_split: str = "train"
+        on_the_fly: bool = False
         task_libraries: tuple[str, ...] = ()
         task_files: tuple[str, ...] = ()
 
@@ -63,6 +65,7 @@ class Transform(Component):
             context.scratch,
             parameters.train_split,
             report=context.progress,
+            stored=not parameters.on_the_fly,
         )
         context.outputs["transformed"].properties["splits"] = splits
         shown = ", ".join(f"{name} {count:,}" for name, count in splits.items())
