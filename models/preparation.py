@@ -4,7 +4,7 @@ Comes in: raw features with a batch axis (`penstock/pipelines/features.py`). Goe
 model takes. The same traced functions run in Beam (TransformedExamples), in tf.data and inside the
 exported SavedModel, so they are deterministic and use TensorFlow ops and Keras preprocessing
 layers only. Lookup tables and layers with resources come from `state` (`state.lookup(...)`,
-`state.layer(...)`), which the SavedModel tracks.
+`state.tokenizer(...)`, `state.layer(...)`), which the SavedModel tracks.
 """
 
 from penstock.pipelines.config import Config
@@ -36,8 +36,14 @@ class Preparation:
         """The further features that `prepare_targets` reads; requests do not carry them."""
         raise NotImplementedError(f"{type(self).__module__}.Data must define `target_features`.")
 
-    def analyzers(self) -> dict:
-        """What a full pass over the training split must find out: name -> `Analyzer`."""
+    def analyzers(self, source: Features) -> dict:
+        """What a full pass over the training split must find out: name -> `Analyzer`.
+
+        Args:
+            source: what the source describes, by name. The analyzers' `values` see the input and
+                target features.
+        """
+        del source
         return {}
 
     def prepare_inputs(self, features, state):

@@ -1,100 +1,130 @@
 """Computes what a preparation's analyzers ask for, over the training split, with Beam.
 
 Each shard is read in batches; one traced TensorFlow function gives the values of all analyzers of a
-batch; accumulators that merge in any order (exact sums, counts) take them in. A vocabulary's
-accumulator grows with the number of distinct strings, the others do not grow.
+batch (`analyzer_values.py`); accumulators that merge in any order take them in
+(`analyzer_accumulators.py`). What grows with the data goes to the scratch folder and not through Beam.
 """
 
-from collections import Counter
+import json
+from pathlib import Path
 
 import apache_beam as beam
-import numpy as np
 
-from penstock.pipelines.analyzers import MinMax, Moments, ValueCounts, Vocabulary
+from penstock.pipelines.analyzer_accumulators import accumulator
 from penstock.pipelines.beam_runner import new_pipeline
-from penstock.pipelines.exact_sum import ExactMoments
 from penstock.pipelines.features import Features
 from penstock.pipelines.raw_shards import raw_batches
 from penstock.pipelines.state import State, check_names
 
 
-def analyze(shards: list[str], preparation, features: Features, read: Features, directory) -> State:
+def analyze(
+    shards: list[str], preparation, features: Features, read: Features, directory, scratch
+) -> State:
     """Writes a TransformState directory and returns what is in it.
 
     Args:
         shards: files of the training split.
-        preparation: has `analyzers()`; it goes to the workers pickled.
-        features: all that the source described; it goes into the state.
+        preparation: has `analyzers(source)`; it goes to the workers pickled.
+        features: all that the source described; `analyzers` gets it and it goes into the state.
         read: the features that the analyzers' `values` functions receive.
         directory: an empty directory.
+        scratch: a directory that all workers reach, for what does not fit into memory.
+
+    Raises:
+        TypeError, ValueError: what an analyzer was given does not suit it, or there are no examples.
     """
-    analyzers = preparation.analyzers()
+    analyzers = preparation.analyzers(features)
     check_names(analyzers)
     if not analyzers:
         state = State(features)
         state.save(directory)
         return state
+    _check(analyzers, shards, read)
+    scratch = Path(scratch) / "analyzers"
+    scratch.mkdir()
     with new_pipeline() as pipeline:
         (
             pipeline
             | "Shards" >> beam.Create(list(shards), reshuffle=len(shards) > 1)
-            | "Analyze" >> beam.ParDo(AnalyzeShard(preparation, read))
-            | "Merge" >> beam.CombineGlobally(Merge(preparation))
-            | "Save" >> beam.Map(_save, preparation, features, str(directory))
+            | "Analyze" >> beam.ParDo(AnalyzeShard(preparation, features, read, str(scratch)))
+            | "Merge" >> beam.CombineGlobally(Merge(preparation, features, str(scratch)))
+            | "Save" >> beam.Map(_save, preparation, features, str(directory), str(scratch))
         )
+    # An error raised inside of Beam would be buried in Beam's own traceback.
+    fault = json.loads((scratch / "fault.json").read_text())
+    if fault:
+        raise ValueError(fault)
     return State.load(directory)
 
 
-def _save(accumulators, preparation, features, directory):
-    analyzers = preparation.analyzers()
-    results = {name: accumulators[name].result(analyzer) for name, analyzer in analyzers.items()}
-    State(features, results).save(directory)
+def _check(analyzers, shards, read):
+    """Raises what can be known before the data is read."""
+    from penstock.pipelines.analyzer_values import values_function
+
+    values_function(analyzers, read)
+    if not any(Path(path).stat().st_size for path in shards):
+        raise ValueError(
+            f"The analyzers ({', '.join(analyzers)}) need a training split with examples. Received: "
+            "none. Look at `data.splits`, and at the quarantine."
+        )
+
+
+def _save(accumulators, preparation, features, directory, scratch):
+    fault, results = None, {}
+    for name, analyzer in preparation.analyzers(features).items():
+        try:
+            results[name] = accumulators[name].result(analyzer)
+        except ValueError as error:
+            fault = f"The analyzer `{name}`: {error}"
+    if not fault:
+        State(features, results).save(directory)
+    (Path(scratch) / "fault.json").write_text(json.dumps(fault))
 
 
 class AnalyzeShard(beam.DoFn):
     """Path of a shard -> accumulators by analyzer name."""
 
-    def __init__(self, preparation, features: Features):
+    def __init__(self, preparation, features: Features, read: Features, scratch: str):
         self._preparation = preparation
         self._features = features
+        self._read = read
+        self._scratch = scratch
 
     def setup(self):
-        import tensorflow as tf
+        # Imports TensorFlow, which only workers of this step have.
+        from penstock.pipelines.analyzer_values import values_function
 
-        analyzers = self._preparation.analyzers()
-
-        def values_of(batch):
-            return {name: _flat(analyzer.values(batch)) for name, analyzer in analyzers.items()}
-
-        self._values_of = tf.function(values_of)
+        self._analyzers = self._preparation.analyzers(self._features)
+        self._values_of = values_function(self._analyzers, self._read)
 
     def process(self, path):
-        accumulators = _accumulators(self._preparation.analyzers())
-        for _, batch in raw_batches(path, self._features):
+        accumulators = _accumulators(self._analyzers, self._scratch)
+        for _, batch in raw_batches(path, self._read):
             for name, values in self._values_of(batch).items():
-                accumulators[name].add(values.numpy())
+                accumulators[name].add(_arrays(values))
         yield accumulators
 
 
-def _flat(tensor):
-    import tensorflow as tf
-
-    flat = tensor.flat_values if isinstance(tensor, tf.RaggedTensor) else tensor
-    return tf.reshape(flat, [-1])
+def _arrays(values):
+    if isinstance(values, dict):
+        return {name: value.numpy() for name, value in values.items()}
+    return values.numpy()
 
 
 class Merge(beam.CombineFn):
     """Merges the accumulators of shards."""
 
-    def __init__(self, preparation):
+    def __init__(self, preparation, features: Features, scratch: str):
         self._preparation = preparation
+        self._features = features
+        self._scratch = scratch
 
     def create_accumulator(self):
-        return _accumulators(self._preparation.analyzers())
+        return _accumulators(self._preparation.analyzers(self._features), self._scratch)
 
     def add_input(self, accumulators, part):
-        for name, accumulator in accumulators.items():
-            accumulator.merge(part[name])
+        for name, merged in accumulators.items():
+            merged.merge(part[name])
         return accumulators
 
     def merge_accumulators(self, parts):
@@ -107,75 +137,5 @@ class Merge(beam.CombineFn):
         return accumulators
 
 
-def _accumulators(analyzers):
-    return {name: _ACCUMULATORS[type(analyzer)]() for name, analyzer in analyzers.items()}
-
-
-class _Counts:
-    """How often each value occurs; of a `Vocabulary` and of `ValueCounts`."""
-
-    def __init__(self):
-        self._counts = Counter()
-
-    def add(self, values):
-        self._counts.update(values.tolist())
-
-    def merge(self, other):
-        self._counts.update(other._counts)
-
-    def result(self, analyzer):
-        if isinstance(analyzer, ValueCounts):
-            return {_text(value): count for value, count in sorted(self._counts.items())}
-        kept = [pair for pair in self._counts.items() if pair[1] >= analyzer.min_count]
-        kept.sort(key=lambda pair: (-pair[1], pair[0]))
-        return tuple(_text(value) for value, _ in kept[: analyzer.top_k])
-
-
-class _Moments:
-    def __init__(self):
-        self._moments = ExactMoments()
-
-    def add(self, values):
-        values = values.astype(np.float64)
-        self._moments.add(values[np.isfinite(values)])
-
-    def merge(self, other):
-        self._moments.merge(other._moments)
-
-    def result(self, analyzer):
-        del analyzer
-        moments = self._moments
-        return {
-            "mean": moments.mean(),
-            "variance": moments.variance(),
-            "count": moments.count,
-        }
-
-
-class _MinMax:
-    def __init__(self):
-        self._min = self._max = None
-
-    def add(self, values):
-        present = values[values == values]  # NaN is the only number unequal to itself
-        if present.size:
-            self._take(present.min().item(), present.max().item())
-
-    def merge(self, other):
-        if other._min is not None:
-            self._take(other._min, other._max)
-
-    def _take(self, low, high):
-        self._min = low if self._min is None else min(self._min, low)
-        self._max = high if self._max is None else max(self._max, high)
-
-    def result(self, analyzer):
-        del analyzer
-        return {"min": self._min, "max": self._max}
-
-
-_ACCUMULATORS = {Vocabulary: _Counts, ValueCounts: _Counts, Moments: _Moments, MinMax: _MinMax}
-
-
-def _text(value):
-    return value.decode("utf-8", "surrogateescape") if isinstance(value, bytes) else str(value)
+def _accumulators(analyzers, scratch):
+    return {name: accumulator(analyzer, scratch) for name, analyzer in analyzers.items()}

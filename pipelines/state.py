@@ -2,8 +2,9 @@
 
 Comes in: a TransformState directory: `state.json` (features, results of the analyzers) and one
 `<name>.txt` for each vocabulary, a line for each entry (backslash, newline and carriage return
-escaped as `\\\\`, `\\n`, `\\r`; bytes that are not UTF-8 through Python's `surrogateescape`).
-Goes out: a `State`. TensorFlow is imported only when a table or a layer is asked for.
+escaped as `\\\\`, `\\n`, `\\r`; bytes that are not UTF-8 through Python's `surrogateescape`); of a
+subword vocabulary two files, see `subwords.py`. Goes out: a `State`. TensorFlow is imported only
+when a table, a tokenizer or a layer is asked for.
 """
 
 import json
@@ -12,6 +13,7 @@ from difflib import get_close_matches
 from pathlib import Path
 
 from penstock.pipelines.features import FEATURES, Features
+from penstock.pipelines.subwords import Subwords
 
 FORMAT_VERSION = 1
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
@@ -65,6 +67,8 @@ class State:
         for name, result in document["results"].items():
             if "vocabulary" in result:
                 results[name] = _read_vocabulary(directory / result["vocabulary"])
+            elif "subwords" in result:
+                results[name] = Subwords.load(directory, name)
             else:
                 results[name] = result["value"]
         return cls(features, results)
@@ -73,11 +77,15 @@ class State:
         """Writes the directory that `load` reads; equal states give equal bytes."""
         directory = Path(directory)
         check_names(self._results)
+        _check_files(self._results)
         results = {}
         for name, result in self._results.items():
             if isinstance(result, tuple):
                 _write_vocabulary(directory / f"{name}.txt", result)
                 results[name] = {"vocabulary": f"{name}.txt", "size": len(result)}
+            elif isinstance(result, Subwords):
+                result.save(directory, name)
+                results[name] = {"subwords": f"{name}.txt", "size": len(result)}
             else:
                 results[name] = {"value": result}
         document = {
@@ -121,6 +129,31 @@ class State:
             self._tables[arguments] = _table(vocabulary, reserved, default)
         return self._tables[arguments]
 
+    def tokenizer(self, name: str):
+        """Text <-> ids of a subword vocabulary, with plain TensorFlow ops.
+
+        Args:
+            name: a `SubwordVocabulary` analyzer.
+
+        Returns:
+            `penstock.pipelines.subword_tokenizer.SubwordTokenizer`, with `tokenize`, `detokenize` and
+            `size`; the same object for the same name.
+        """
+        subwords = self[name]
+        if not isinstance(subwords, Subwords):
+            raise TypeError(
+                f"`state.tokenizer` needs a SubwordVocabulary. Received: {name!r}, which is "
+                f"{type(subwords).__name__}. Make it a `SubwordVocabulary` in the task's "
+                "`analyzers`, or use `state.lookup` for a `Vocabulary`."
+            )
+
+        def tokenizer():
+            from penstock.pipelines.subword_tokenizer import SubwordTokenizer
+
+            return SubwordTokenizer(subwords)
+
+        return self.layer(f"tokenizer/{name}", tokenizer)
+
     def layer(self, name: str, factory):
         """The layer or `tf.Module` that `factory()` makes, made once and kept under `name`."""
         if name not in self._layers:
@@ -131,8 +164,18 @@ class State:
         return self._layers[name]
 
     def resources(self) -> list:
-        """All tables and layers made so far; a SavedModel must track them."""
+        """All tables, tokenizers and layers made so far; a SavedModel must track them."""
         return [*self._tables.values(), *self._layers.values()]
+
+
+def _check_files(results):
+    """The second file of a subword vocabulary must not be another analyzer's."""
+    for name, result in results.items():
+        if isinstance(result, Subwords) and f"{name}.merges" in results:
+            raise ValueError(
+                f"The subword vocabulary `{name}` writes a file `{name}.merges.txt`. Received: another "
+                f"analyzer `{name}.merges`. Rename it in the task's `analyzers`."
+            )
 
 
 def _table(vocabulary, reserved, default):

@@ -51,7 +51,7 @@ def transform(
     described = examples.features(examples_directory)
     read = read_features(preparation, described)
     shards = [str(path) for path in examples.shard_paths(examples_directory, train_split)]
-    analyze(shards, preparation, described, read, state_directory)
+    analyze(shards, preparation, described, read, state_directory, scratch)
     counts = examples.splits(examples_directory)
     splits, total = list(counts), sum(counts.values())
     if not stored:

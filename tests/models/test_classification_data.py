@@ -159,10 +159,11 @@ def test_balanced_weight_of_a_class_without_examples_is_one():
 
 
 def test_balanced_weights_count_the_labels():
-    [(name, analyzer)] = preparation(class_weights="balanced")[0].analyzers().items()
+    data, state = preparation(class_weights="balanced")
+    [(name, analyzer)] = data.analyzers(state.features).items()
     assert (name, type(analyzer).__name__) == ("label_counts", "ValueCounts")
     assert analyzer.values({"label": "values", "image": "others"}) == "values"
-    assert preparation(class_weights={"cat": 2.0})[0].analyzers() == {}
+    assert preparation(class_weights={"cat": 2.0})[0].analyzers(state.features) == {}
 
 
 def test_weights_by_name():

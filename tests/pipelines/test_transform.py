@@ -66,7 +66,8 @@ class Everything:
     def target_features(self, features):
         return {"label": features["label"]}
 
-    def analyzers(self):
+    def analyzers(self, source):
+        assert source == FEATURES
         return {
             "words": Vocabulary(lambda batch: tf.strings.split(batch["text"])),
             "frequent": Vocabulary(
@@ -100,7 +101,7 @@ class Everything:
 class Plain(Everything):
     """Needs no full pass and gives one tensor and no weight."""
 
-    def analyzers(self):
+    def analyzers(self, source):
         return {}
 
     def prepare_inputs(self, features, state):

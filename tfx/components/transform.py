@@ -44,7 +44,7 @@ class Transform(Component):
 
     @classmethod
     def libraries(cls, parameters) -> tuple[str, ...]:
-        return ("tensorflow", "keras", "numpy", *parameters.task_libraries)
+        return ("tensorflow", "keras", "numpy", "tokenizers", *parameters.task_libraries)
 
     @classmethod
     def files(cls, parameters) -> list[Path]:

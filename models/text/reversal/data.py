@@ -30,7 +30,8 @@ class Data(Preparation):
         del source
         return {}
 
-    def analyzers(self) -> dict:
+    def analyzers(self, source: Features) -> dict:
+        del source
         return {"characters": Vocabulary(self._characters)}
 
     def prepare_inputs(self, features, state):

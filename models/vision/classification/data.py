@@ -30,7 +30,8 @@ class Data(Preparation):
             _check_known(self.prepare.class_weights, label.names)
         return {name: label}
 
-    def analyzers(self) -> dict:
+    def analyzers(self, source: Features) -> dict:
+        del source
         if self.prepare.class_weights != "balanced":
             return {}
         name = self.prepare.label_feature

@@ -18,7 +18,8 @@ class Data(Preparation):
     def target_features(self, source: Features) -> Features:
         return {self.prepare.label: _feature(source, self.prepare.label, Label)}
 
-    def analyzers(self) -> dict:
+    def analyzers(self, source: Features) -> dict:
+        del source
         return {name: Moments(itemgetter(name)) for name in self.prepare.columns}
 
     def prepare_inputs(self, features, state):
