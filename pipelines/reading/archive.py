@@ -28,12 +28,14 @@ class ReadFault(ValueError):
 class Entry:
     """One file: its path relative to the tree with `/`, its size in bytes, why it cannot be read.
 
-    `fault` is None for a file that can be read, otherwise a sentence.
+    `fault` is None for a file that can be read, otherwise a sentence. A folder that cannot be read
+    is an entry too, since nothing that is in it can be one.
     """
 
     name: str
     size: int
     fault: str | None = None
+    is_folder: bool = False
 
 
 def is_hidden(name: str) -> bool:

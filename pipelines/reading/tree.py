@@ -211,10 +211,12 @@ def _open_on_disk(folder, name):
 def _walk(root: Path) -> Iterator[Entry]:
     """The files under a folder, in no order."""
     for prefix, entry, fault in _scan(root):
-        if fault is not None:
-            yield Entry(prefix.rstrip("/"), 0, fault)
+        if entry is None:
+            if fault is not None:
+                yield Entry(prefix.rstrip("/"), 0, fault, is_folder=True)
         elif not is_utf8(entry.name):
-            yield Entry(prefix + shown_name(entry.name), 0, _not_utf8(_is_folder(entry)))
+            folder = _is_folder(entry)
+            yield Entry(prefix + shown_name(entry.name), 0, _not_utf8(folder), folder)
         elif not _is_folder(entry):
             size, fault = _facts(entry)
             yield Entry(prefix + entry.name, size, fault)
@@ -222,12 +224,14 @@ def _walk(root: Path) -> Iterator[Entry]:
 
 def _walk_folders(root: Path) -> Iterator[str]:
     for prefix, entry, _ in _scan(root):
-        if entry is not None and is_utf8(entry.name) and _is_folder(entry):
-            yield prefix + entry.name
+        if entry is None and prefix:
+            yield prefix.rstrip("/")
 
 
 def _scan(root: Path):
-    """Yields (folder as prefix, directory entry, None), or (folder, None, why it cannot be read)."""
+    """Yields (folder as prefix, None, None or why it cannot be read), then its entries:
+    (folder as prefix, directory entry, None).
+    """
     pending = [(str(root), "", frozenset())] if root.is_dir() else []
     while pending:
         folder, prefix, above = pending.pop()
@@ -242,6 +246,7 @@ def _scan(root: Path):
         except OSError as error:
             yield prefix, None, f"The folder cannot be read: {error.strerror}."
             continue
+        yield prefix, None, None
         for entry in entries:
             yield prefix, entry, None
             if is_utf8(entry.name) and _is_folder(entry):
