@@ -61,6 +61,11 @@ class Tree:
                     return path, "" if inner == "." else f"{inner}/"
         return None, ""
 
+    @property
+    def is_archive(self) -> bool:
+        """Whether it is an archive or a folder in one, and no folder on disk."""
+        return self._place[0] is not None
+
     def _archive(self):
         return open_archive(self._place[0], self._max_unpacked_bytes)
 
