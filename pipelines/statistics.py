@@ -1,11 +1,14 @@
 """Statistics of every feature and split, as TFDV's `DatasetFeatureStatisticsList`.
 
 Comes in: an Examples directory. Goes out: `statistics.binpb`, one dataset for each split in the
-order of the splits. A shard is read by one worker in batches; what shards found is merged by a Beam
-combiner, so memory does not grow with the data. Runs without TensorFlow. Identical examples give
-identical bytes, however they are spread over shards.
+order of the splits, and `slices.binpb` where slices are asked for. A shard is read by one worker in
+batches; what shards found is merged by a Beam combiner, so memory does not grow with the data (see
+`split_statistics.SplitStatistics`). Runs without TensorFlow. Identical examples give the same
+content digest, however they are spread over shards, and identical bytes where there are few enough
+distinct values to be exact (see `sketches.py`).
 """
 
+from functools import partial
 from itertools import islice
 
 import apache_beam as beam
@@ -14,50 +17,20 @@ from tensorflow_metadata.proto.v0 import statistics_pb2
 from penstock.pipelines import examples, statistics_files
 from penstock.pipelines.beam_runner import new_pipeline
 from penstock.pipelines.example_codec import deserialise
-from penstock.pipelines.feature_statistics import for_feature
-from penstock.pipelines.features import Features
+from penstock.pipelines.split_statistics import SplitStatistics, check_slices
 from penstock.pipelines.tfrecord import read_records
 
 BATCH = 1024
 
 
-class SplitStatistics:
-    """The accumulators of all features of one split."""
-
-    def __init__(self, features: Features):
-        self._examples = 0
-        self._by_name = {name: for_feature(feature) for name, feature in features.items()}
-
-    def add(self, rows: list[dict]) -> None:
-        """Adds a batch of examples: dicts of values as `example_codec.deserialise` gives them."""
-        self._examples += len(rows)
-        for name, statistics in self._by_name.items():
-            values = [row[name] for row in rows if name in row]
-            if values:
-                statistics.add(values)
-
-    def merge(self, other: "SplitStatistics") -> None:
-        """Adds another's examples to this one's."""
-        self._examples += other._examples
-        for name, statistics in self._by_name.items():
-            statistics.merge(other._by_name[name])
-
-    def proto(self, split: str) -> statistics_pb2.DatasetFeatureStatistics:
-        """The split's dataset; features in the order of the description."""
-        dataset = statistics_pb2.DatasetFeatureStatistics(name=split, num_examples=self._examples)
-        for name, statistics in self._by_name.items():
-            dataset.features.extend(statistics.protos(name, self._examples))
-        return dataset
-
-
 class Merge(beam.CombineFn):
-    """Merges `SplitStatistics`."""
+    """Merges `SplitStatistics`; `new` makes an empty one."""
 
-    def __init__(self, features: Features):
-        self._features = features
+    def __init__(self, new):
+        self._new = new
 
     def create_accumulator(self):
-        return SplitStatistics(self._features)
+        return self._new()
 
     def add_input(self, accumulator, part):
         accumulator.merge(part)
@@ -73,9 +46,20 @@ class Merge(beam.CombineFn):
         return accumulator
 
 
-def compute(examples_directory, directory) -> statistics_pb2.DatasetFeatureStatisticsList:
-    """Writes `statistics.binpb` into `directory` and returns it."""
+def compute(
+    examples_directory, directory, slices: tuple[str, ...] = (), max_slices: int = 50
+) -> statistics_pb2.DatasetFeatureStatisticsList:
+    """Writes `statistics.binpb` into `directory` and returns it; with slices also `slices.binpb`.
+
+    Args:
+        slices, max_slices: see `SplitStatistics`.
+
+    Raises:
+        ValueError: a column cannot be sliced by.
+    """
     features = examples.features(examples_directory)
+    check_slices(slices, features)
+    new = partial(SplitStatistics, features, slices, max_slices)
     splits = list(examples.splits(examples_directory))
     shards = [
         (split, str(path))
@@ -86,26 +70,31 @@ def compute(examples_directory, directory) -> statistics_pb2.DatasetFeatureStati
         (
             pipeline
             | "Shards" >> beam.Create(shards)
-            | "OfShards" >> beam.Map(of_shard, features)
-            | "OfSplits" >> beam.CombinePerKey(Merge(features))
+            | "OfShards" >> beam.Map(of_shard, features, new)
+            | "OfSplits" >> beam.CombinePerKey(Merge(new))
             | "Together" >> beam.combiners.ToList()
-            | "Write" >> beam.Map(_write, splits, features, str(directory))
+            | "Write" >> beam.Map(_write, splits, new, str(directory))
         )
     return statistics_files.read(directory)
 
 
-def of_shard(shard: tuple[str, str], features: Features) -> tuple[str, SplitStatistics]:
+def of_shard(shard: tuple[str, str], features, new) -> tuple[str, SplitStatistics]:
     """(split, path of a shard) -> (split, its statistics)."""
     split, path = shard
-    statistics = SplitStatistics(features)
+    statistics = new()
     records = read_records(path)
     while batch := list(islice(records, BATCH)):
         statistics.add([deserialise(data, features)[1] for data in batch])
     return split, statistics
 
 
-def _write(found, splits, features, directory):
+def _write(found, splits, new, directory):
     found = dict(found)
-    datasets = [found.get(split, SplitStatistics(features)).proto(split) for split in splits]
+    of_splits = {split: found.get(split) or new() for split in splits}
+    datasets = [statistics.proto(split) for split, statistics in of_splits.items()]
     together = statistics_pb2.DatasetFeatureStatisticsList(datasets=datasets)
     statistics_files.write(directory, together)
+    sliced = [s for split, statistics in of_splits.items() for s in statistics.slice_protos(split)]
+    if sliced:
+        together = statistics_pb2.DatasetFeatureStatisticsList(datasets=sliced)
+        statistics_files.write(directory, together, statistics_files.SLICES_FILE)

@@ -1,7 +1,7 @@
 """Accumulators of numbers, labels and texts; each turns into TFDV's protos.
 
-All merge to the same result in any order (integers, exact sums, `sketches.py`), so identical data
-give identical bytes.
+Counts, sums and what is exact (see `sketches.py`) are the same in whichever order examples and parts
+come. Each takes one value an example (`add`), or any number of them (`add_flat`).
 
 Labels are shown by the names of their classes (type STRING), although the examples hold their ids:
 a schema of names stays right when a class is added in between.
@@ -12,184 +12,254 @@ from collections import Counter
 import numpy as np
 from tensorflow_metadata.proto.v0 import statistics_pb2
 
+from penstock.pipelines.accumulator import (
+    RANKS,
+    Accumulator,
+    Type,
+    ValuesPerExample,
+    fill_quantiles,
+    fill_ranks,
+    fill_top,
+    new_proto,
+)
 from penstock.pipelines.exact_sum import ExactMoments
-from penstock.pipelines.sketches import DistinctValues, Distribution
-from penstock.pipelines.statistics_files import NUM_CLASSES
+from penstock.pipelines.sketches import (
+    DISTINCT_RELATIVE_ERROR,
+    DistinctValues,
+    Distribution,
+)
+from penstock.pipelines.statistics_files import (
+    COUNTS_ERROR,
+    NUM_CLASSES,
+    NUM_INFINITE,
+    QUANTILES_RANK_ERROR,
+    UNIQUE,
+    UNIQUE_RELATIVE_ERROR,
+    VALUE_COUNTS,
+)
 
-Type = statistics_pb2.FeatureNameStatistics
-BUCKETS = 10
-TOP_VALUES = 20
+STANDARD_BUCKETS = 10
+"""Of equal width, as in TFDV."""
+QUANTILES_BUCKETS = 100
+"""Ten times TFDV's: enough for the Jensen-Shannon divergence of two splits."""
+MOST_VALUE_COUNTS = 100
+"""Integers with at most so many distinct values are counted as categories too."""
 
 
-class NumberStatistics:
-    """One number, or an array of fixed shape, in each example."""
+class NumberStatistics(Accumulator):
+    """One number, or an array of fixed shape, in each example; at most 180 KB."""
 
     def __init__(self, is_integer: bool):
-        self._type = Type.INT if is_integer else Type.FLOAT
-        self._examples = self._values = self._nan = self._zeros = 0
+        self._is_integer = is_integer
+        self._values = ValuesPerExample()
+        self._nan = self._zeros = self._low_infinities = self._high_infinities = 0
         self._moments = ExactMoments()
-        self._distribution = Distribution()
-        self._min = self._lowest = float("inf")
-        self._max = self._highest = float("-inf")
+        self._distribution = Distribution(np.int64 if is_integer else np.float64)
 
-    def add(self, values) -> None:
-        """Adds a batch: a list of numbers, or of arrays of equal shape."""
+    def add_measured(self, values) -> None:
+        """Adds a batch: a list of numbers, or of arrays of equal shape, or one array of them."""
         array = np.asarray(values)
-        self._examples += len(array)
-        self._values += array.size
-        numbers = array.ravel().astype(np.float64)
-        present = numbers[~np.isnan(numbers)]
-        finite = present[np.isfinite(present)]
-        self._nan += numbers.size - present.size
-        self._zeros += int(np.count_nonzero(present == 0))
+        if len(array):
+            self._values.add_equal(len(array), array.size // len(array))
+            self._add(array)
+
+    def add_flat(self, values: np.ndarray, lengths: np.ndarray) -> None:
+        """Adds the values of a batch one after the other, `lengths[i]` of them from example i."""
+        self._values.add(lengths)
+        self._add(values)
+
+    def _add(self, array):
+        if self._is_integer:
+            finite = array.ravel().astype(np.int64, copy=False)
+        else:
+            numbers = array.ravel() + np.float64(0)  # makes 0 of -0
+            finite = numbers[np.isfinite(numbers)]
+            if finite.size < numbers.size:
+                self._nan += int(np.count_nonzero(np.isnan(numbers)))
+                self._low_infinities += int(np.count_nonzero(numbers == -np.inf))
+                self._high_infinities += int(np.count_nonzero(numbers == np.inf))
+        self._zeros += finite.size - int(np.count_nonzero(finite))
         self._moments.add(finite)
         self._distribution.add(finite)
-        if present.size:
-            self._min = min(self._min, float(present.min()))
-            self._max = max(self._max, float(present.max()))
-        if finite.size:
-            self._lowest = min(self._lowest, float(finite.min()))
-            self._highest = max(self._highest, float(finite.max()))
 
     def merge(self, other: "NumberStatistics") -> None:
         """Adds another's examples to this one's."""
-        for name in ("_examples", "_values", "_nan", "_zeros"):
+        for name in ("_nan", "_zeros", "_low_infinities", "_high_infinities"):
             setattr(self, name, getattr(self, name) + getattr(other, name))
+        self._values.merge(other._values)
         self._moments.merge(other._moments)
         self._distribution.merge(other._distribution)
-        self._min, self._max = min(self._min, other._min), max(self._max, other._max)
-        self._lowest = min(self._lowest, other._lowest)
-        self._highest = max(self._highest, other._highest)
 
     def protos(self, name: str, examples: int) -> list:
-        """The feature's proto; mean and quantiles are those of the finite numbers."""
-        proto = new_proto(name, self._type)
-        fill_common(proto.num_stats.common_stats, self._examples, examples, self._values)
+        """The feature's proto; mean, median and histograms are those of the finite numbers."""
+        proto = new_proto(name, Type.INT if self._is_integer else Type.FLOAT)
         stats = proto.num_stats
+        self._values.fill(stats.common_stats, examples)
         stats.num_zeros = self._zeros
-        if self._values > self._nan:
-            stats.min, stats.max = self._min, self._max
-        if self._moments.count:
-            stats.mean = self._moments.mean()
-            stats.std_dev = float(np.sqrt(self._moments.variance()))
-            stats.median = self._distribution.quantiles([0.5])[0]
-            self._fill_histograms(stats)
-        elif self._values:
+        if self._distribution.count:
+            self._fill_finite(proto)
+        elif self._values.total:
             stats.histograms.add(num_nan=self._nan, type=statistics_pb2.Histogram.STANDARD)
+        if self._high_infinities:
+            stats.max = float("inf")
+            stats.min = stats.min if self._distribution.count else float("inf")
+        if self._low_infinities:
+            stats.min = float("-inf")
+            stats.max = stats.max if self._distribution.count else float("-inf")
+        infinite = self._low_infinities + self._high_infinities
+        if infinite:
+            proto.custom_stats.add(name=NUM_INFINITE, num=infinite)
         return [proto]
 
-    def _fill_histograms(self, stats):
-        items = self._distribution.items()
-        values = np.clip([value for value, _ in items], self._lowest, self._highest)
-        counts = np.array([count for _, count in items], np.float64)
-        low, high = self._lowest, self._highest
-        edges = np.linspace(low, high, BUCKETS + 1) if high > low else np.array([low, high])
-        places = np.clip(np.searchsorted(edges, values, "right") - 1, 0, len(edges) - 2)
+    def _fill_finite(self, proto):
+        stats, distribution = proto.num_stats, self._distribution
+        stats.min, stats.max = distribution.min, distribution.max
+        stats.mean = self._moments.mean()
+        stats.std_dev = float(np.sqrt(self._moments.variance()))
+        stats.median = distribution.quantiles([0.5])[0]
+        low, high = float(distribution.min), float(distribution.max)
+        edges = np.linspace(low, high, STANDARD_BUCKETS + 1) if high > low else [low, high]
         standard = stats.histograms.add(num_nan=self._nan, type=statistics_pb2.Histogram.STANDARD)
-        for index in range(len(edges) - 1):
-            count = counts[places == index].sum()
-            standard.buckets.add(
-                low_value=edges[index], high_value=edges[index + 1], sample_count=count
-            )
-        quantiles = self._distribution.quantiles(np.arange(BUCKETS + 1) / BUCKETS)
-        # The two ends are known exactly.
-        quantiles[0], quantiles[-1] = low, high
-        shown = stats.histograms.add(num_nan=self._nan, type=statistics_pb2.Histogram.QUANTILES)
-        share = counts.sum() / BUCKETS
-        for low_value, high_value in zip(quantiles, quantiles[1:], strict=False):
-            shown.buckets.add(low_value=low_value, high_value=high_value, sample_count=share)
+        counts = distribution.counts_between(np.asarray(edges))
+        for start, end, count in zip(edges, edges[1:], counts, strict=False):
+            standard.buckets.add(low_value=start, high_value=end, sample_count=count)
+        fill_quantiles(stats.histograms.add(num_nan=self._nan), distribution, QUANTILES_BUCKETS)
+        if not distribution.is_exact:
+            proto.custom_stats.add(name=QUANTILES_RANK_ERROR, num=distribution.rank_error)
+        self._fill_unique(proto)
+
+    def _fill_unique(self, proto):
+        distribution = self._distribution
+        unique = distribution.distinct()
+        if unique is None:
+            return
+        proto.custom_stats.add(name=UNIQUE, num=unique)
+        if not distribution.is_exact:
+            proto.custom_stats.add(name=UNIQUE_RELATIVE_ERROR, num=DISTINCT_RELATIVE_ERROR)
+        elif self._is_integer and unique <= MOST_VALUE_COUNTS:
+            ranked = sorted(distribution.items(), key=lambda pair: (-pair[1], pair[0]))
+            counts = proto.custom_stats.add(name=VALUE_COUNTS).rank_histogram
+            fill_ranks(counts, [(str(value), count) for value, count in ranked])
 
 
-class LabelStatistics:
-    """A class id in each example."""
+class LabelStatistics(Accumulator):
+    """A class id in each example; memory grows with the number of classes only."""
 
     def __init__(self, names: tuple[str, ...]):
         self._names = names
         self._counts = np.zeros(len(names), np.int64)
+        self._values = ValuesPerExample()
 
-    def add(self, values) -> None:
+    def add_measured(self, values) -> None:
         """Adds a batch: a list of class ids."""
+        self._values.add_equal(len(values), 1)
         self._counts += np.bincount(values, minlength=len(self._names))
+
+    def add_flat(self, values: np.ndarray, lengths: np.ndarray) -> None:
+        """Adds the ids of a batch one after the other, `lengths[i]` of them from example i."""
+        self.add_counts(np.bincount(values, minlength=len(self._names)), lengths)
+
+    def add_counts(self, counts: np.ndarray, lengths: np.ndarray) -> None:
+        """Adds a batch by how often each class occurs in it, `lengths[i]` ids from example i."""
+        self._values.add(lengths)
+        self._counts += counts
 
     def merge(self, other: "LabelStatistics") -> None:
         """Adds another's examples to this one's."""
         self._counts += other._counts
+        self._values.merge(other._values)
 
     def protos(self, name: str, examples: int) -> list:
         """The feature's proto; classes without examples are listed with a count of zero."""
         proto = new_proto(name, Type.STRING)
         pairs = zip(self._names, self._counts.tolist(), strict=True)
         ranked = sorted(pairs, key=lambda pair: (-pair[1], pair[0]))
-        total = int(self._counts.sum())
         stats = proto.string_stats
-        fill_common(stats.common_stats, total, examples, total)
+        self._values.fill(stats.common_stats, examples)
         stats.unique = int(np.count_nonzero(self._counts))
         lengths = sum(len(value.encode()) * count for value, count in ranked)
-        stats.avg_length = lengths / total if total else 0.0
-        fill_ranks(stats, ranked)
+        stats.avg_length = lengths / self._values.total if self._values.total else 0.0
+        fill_top(stats, ranked)
+        fill_ranks(stats.rank_histogram, ranked)
         proto.custom_stats.add(name=NUM_CLASSES, num=len(self._names))
         return [proto]
 
 
-class TextStatistics:
-    """A string in each example."""
+class StringStatistics(Accumulator):
+    """A string in each example, without a look into it; at most 2.5 MB."""
 
     def __init__(self):
         self._distinct = DistinctValues()
-        self._examples = self._bytes = 0
+        self._values = ValuesPerExample()
+        self._bytes = 0
+
+    def add_measured(self, values) -> None:
+        """Adds a batch: a list of strings."""
+        self.add_counts(Counter(values), np.ones(len(values), np.int64))
+
+    def add_counts(self, counted: Counter, lengths: np.ndarray) -> None:
+        """Adds a batch by how often each string occurs in it, `lengths[i]` from example i."""
+        self._values.add(lengths)
+        self._distinct.add(counted)
+        self._bytes += sum(
+            (len(value) if value.isascii() else len(value.encode())) * count
+            for value, count in counted.items()
+        )
+
+    def merge(self, other: "StringStatistics") -> None:
+        """Adds another's examples to this one's."""
+        self._bytes += other._bytes
+        self._distinct.merge(other._distinct)
+        self._values.merge(other._values)
+
+    def protos(self, name: str, examples: int) -> list:
+        """The feature's proto."""
+        proto = new_proto(name, Type.STRING)
+        stats = proto.string_stats
+        self._values.fill(stats.common_stats, examples)
+        stats.unique = self._distinct.distinct()
+        stats.avg_length = self._bytes / self._values.total if self._values.total else 0.0
+        ranked = self._distinct.top()[:RANKS]
+        fill_top(stats, ranked)
+        fill_ranks(stats.rank_histogram, ranked)
+        if not self._distinct.is_exact:
+            proto.custom_stats.add(name=UNIQUE_RELATIVE_ERROR, num=DISTINCT_RELATIVE_ERROR)
+            proto.custom_stats.add(name=COUNTS_ERROR, num=self._distinct.count_error)
+        return [proto]
+
+
+class TextStatistics(Accumulator):
+    """A text in each example; at most 3 MB."""
+
+    def __init__(self):
+        self._strings = StringStatistics()
+        self._characters = NumberStatistics(is_integer=True)
         self._words = NumberStatistics(is_integer=True)
 
-    def add(self, values) -> None:
+    def add_measured(self, values) -> None:
         """Adds a batch: a list of strings."""
-        encoded = [value.encode() for value in values]
-        self._examples += len(encoded)
-        self._bytes += sum(map(len, encoded))
-        self._distinct.add(Counter(encoded))
-        self._words.add([len(value.split()) for value in values])
+        self.add_flat(values, np.ones(len(values), np.int64))
+
+    def add_flat(self, values: list[str], lengths: np.ndarray) -> None:
+        """Adds the strings of a batch one after the other, `lengths[i]` of them from example i."""
+        counted = Counter(values)
+        self._strings.add_counts(counted, lengths)
+        # Texts that occur often are measured once; the order of the numbers does not matter.
+        counts = np.fromiter(counted.values(), np.int64, len(counted))
+        characters = np.fromiter(map(len, counted), np.int64, len(counted))
+        words = np.fromiter((len(value.split()) for value in counted), np.int64, len(counted))
+        self._characters.add_flat(np.repeat(characters, counts), lengths)
+        self._words.add_flat(np.repeat(words, counts), lengths)
 
     def merge(self, other: "TextStatistics") -> None:
         """Adds another's examples to this one's."""
-        self._examples += other._examples
-        self._bytes += other._bytes
-        self._distinct.merge(other._distinct)
-        self._words.merge(other._words)
+        for name in ("_strings", "_characters", "_words"):
+            getattr(self, name).merge(getattr(other, name))
 
     def protos(self, name: str, examples: int) -> list:
-        """The feature's proto and `<name>/words`, the number of words between white space."""
-        proto = new_proto(name, Type.STRING)
-        stats = proto.string_stats
-        fill_common(stats.common_stats, self._examples, examples, self._examples)
-        stats.unique = self._distinct.distinct()
-        stats.avg_length = self._bytes / self._examples if self._examples else 0.0
-        top = self._distinct.top()[:TOP_VALUES]
-        fill_ranks(stats, [(value.decode(errors="replace"), count) for value, count in top])
-        return [proto, *self._words.protos(f"{name}/words", examples)]
-
-
-def new_proto(name: str, feature_type):
-    """An empty proto of a feature."""
-    proto = statistics_pb2.FeatureNameStatistics(type=feature_type)
-    proto.path.step.append(name)
-    return proto
-
-
-def fill_common(common, present: int, examples: int, values: int) -> None:
-    """Counts of a feature of which each example that has it has equally many values."""
-    common.num_non_missing = present
-    common.num_missing = examples - present
-    common.tot_num_values = values
-    if present:
-        per_example = values // present
-        common.min_num_values = common.max_num_values = per_example
-        common.avg_num_values = per_example
-
-
-def fill_ranks(stats, ranked: list[tuple[str, int]]) -> None:
-    """Top values and rank histogram of (value, count), most frequent first."""
-    for value, count in ranked[:TOP_VALUES]:
-        if count:
-            stats.top_values.add(value=value, frequency=count)
-    for rank, (value, count) in enumerate(ranked):
-        stats.rank_histogram.buckets.add(
-            low_rank=rank, high_rank=rank, label=value, sample_count=count
-        )
+        """The feature's proto, `<name>/characters` and `<name>/words` (between white space)."""
+        return [
+            *self._strings.protos(name, examples),
+            *self._characters.protos(f"{name}/characters", examples),
+            *self._words.protos(f"{name}/words", examples),
+        ]

@@ -64,7 +64,12 @@ class Quarantine(Artifact):
 
 
 class Statistics(Artifact):
-    """`statistics.binpb`: a `DatasetFeatureStatisticsList` (tensorflow_metadata)."""
+    """`statistics.binpb`: a `DatasetFeatureStatisticsList` (tensorflow_metadata).
+
+    It is all but what sketches estimate (quantiles of many numbers), which varies with equal data.
+    """
+
+    digest_module = "penstock.pipelines.statistics_files"
 
 
 class Schema(Artifact):

@@ -17,6 +17,13 @@ Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
 SourceType = TypeVar("SourceType", bound=Source)
 
 
+class StatisticsConfig(Config):
+    """Columns by whose values the statistics are sliced too, and how many values one may have."""
+
+    slices: tuple[str, ...] = ()
+    max_slices: PositiveInt = 50
+
+
 class DataConfig(Config, Generic[SourceType]):
     """Where the data comes from, how it is split, and what is too bad to go on with.
 
@@ -29,6 +36,7 @@ class DataConfig(Config, Generic[SourceType]):
     split_from: str | None = None
     max_bad_fraction: Fraction = 0.01
     shards: Annotated[int, Field(gt=0, le=100_000)] | None = None
+    statistics: StatisticsConfig = StatisticsConfig()
     reviewed_schema: Path | None = None
     on_anomaly: Literal["stop", "warn"] = "stop"
 

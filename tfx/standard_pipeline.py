@@ -67,13 +67,14 @@ def _data_steps(config: RunConfig) -> list[Step]:
         shards=data.shards,
         **_expand(config),
     )
+    statistics_gen = StatisticsGen.Parameters(**data.statistics.model_dump())
     schema_gen = SchemaGen.Parameters(
         reviewed_schema=_path(data.reviewed_schema), train_split=_train_split(config)
     )
     validator = ExampleValidator.Parameters(on_anomaly=data.on_anomaly)
     return [
         Step("ExampleGen", ExampleGen, example_gen),
-        Step("StatisticsGen", StatisticsGen, StatisticsGen.Parameters(), {"examples": EXAMPLES}),
+        Step("StatisticsGen", StatisticsGen, statistics_gen, {"examples": EXAMPLES}),
         Step("SchemaGen", SchemaGen, schema_gen, {"statistics": STATISTICS}),
         Step(
             "ExampleValidator",

@@ -5,8 +5,9 @@ from google.protobuf import text_format
 from tensorflow_metadata.proto.v0 import statistics_pb2
 
 from penstock.pipelines import anomalies, schema
+from penstock.pipelines.audio_files import encode_wav
 from penstock.pipelines.image_files import encode_png
-from penstock.pipelines.media_statistics import BytesStatistics, ImageStatistics
+from penstock.pipelines.media_statistics import AudioStatistics, ImageStatistics
 from penstock.pipelines.value_statistics import LabelStatistics, NumberStatistics, TextStatistics
 
 Kind = anomalies.Kind
@@ -301,13 +302,13 @@ def test_classes_without_examples_are_a_warning():
 
 
 def test_text_and_audio_have_no_domain():
-    texts, sounds = TextStatistics(), BytesStatistics()
+    texts, sounds = TextStatistics(), AudioStatistics()
     texts.add(["a"])
-    sounds.add([b"RIFF"])
+    sounds.add([encode_wav(b"\0\1" * 400, 8000, 1)])
     inferred = schema.infer(listed(dataset(1, text=texts, sound=sounds)))
-    other, others = TextStatistics(), BytesStatistics()
+    other, others = TextStatistics(), AudioStatistics()
     other.add(["never seen before"])
-    others.add([b"RIFF, but longer"])
+    others.add([encode_wav(b"\0\2" * 900, 16000, 1)])
     found = anomalies.validate(listed(dataset(1, text=other, sound=others)), inferred)
     assert not found.anomaly_info
 

@@ -96,9 +96,9 @@ def test_numbers_equal_numpys(train):
     assert [b.sample_count for b in standard.buckets] == counts.tolist()
     np.testing.assert_allclose([b.high_value for b in standard.buckets], edges[1:], rtol=1e-12)
     shown = [quantiles.buckets[0].low_value, *(b.high_value for b in quantiles.buckets)]
-    tenths = np.quantile(expected, np.arange(11) / 10, method="inverted_cdf")
-    np.testing.assert_array_equal(shown, tenths)
-    assert {b.sample_count for b in quantiles.buckets} == {3.8}
+    hundredths = np.quantile(expected, np.arange(101) / 100, method="inverted_cdf")
+    np.testing.assert_array_equal(shown, hundredths)
+    assert {b.sample_count for b in quantiles.buckets} == {0.38}
 
 
 def test_arrays_count_all_their_values(train):

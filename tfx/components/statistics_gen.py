@@ -1,5 +1,8 @@
 """StatisticsGen: Examples -> Statistics. See `penstock/pipelines/statistics.py`."""
 
+from pydantic import PositiveInt
+
+from penstock.pipelines.config import Config
 from penstock.tfx.artifacts import Examples, Statistics
 from penstock.tfx.component import Component, Environment, ExecutionContext
 
@@ -10,6 +13,12 @@ class StatisticsGen(Component):
     inputs = {"examples": Examples}
     outputs = {"statistics": Statistics}
 
+    class Parameters(Config):
+        """`slices`: columns, each value of which has statistics of its own, at most `max_slices`."""
+
+        slices: tuple[str, ...] = ()
+        max_slices: PositiveInt = 50
+
     @classmethod
     def environment(cls, parameters) -> Environment:
         del parameters
@@ -18,13 +27,18 @@ class StatisticsGen(Component):
     @classmethod
     def libraries(cls, parameters) -> tuple[str, ...]:
         del parameters
-        return ("numpy", "pillow", "tensorflow-metadata")
+        return ("datasketches", "numpy", "pillow", "soundfile", "tensorflow-metadata")
 
     @staticmethod
     def execute(context: ExecutionContext) -> None:
         from penstock.pipelines.statistics import compute
 
-        statistics = compute(context.inputs["examples"].path, context.outputs["statistics"].path)
+        statistics = compute(
+            context.inputs["examples"].path,
+            context.outputs["statistics"].path,
+            context.parameters.slices,
+            context.parameters.max_slices,
+        )
         datasets = statistics.datasets
         context.progress(
             splits=len(datasets),
