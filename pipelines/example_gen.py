@@ -4,8 +4,8 @@ read -> (expand) -> check each record -> split by the hash of its group or key -
 disk -> shards. What `expand` makes of one record stays in one split. Within a shard records are in
 the order of a hash of their key, so classes are mixed and the order does not depend on the order of
 reading. Records go through Beam one by one only within one fused stage; what is shuffled between
-stages are the names of the runs. Bad records come out as a list (for the quarantine), and with it
-what is there twice (`duplicates.py`).
+stages are the names of the runs. Bad records go into the quarantine the same way (`bad_records.py`),
+and with them what is there twice (`duplicates.py`).
 """
 
 import importlib
@@ -18,7 +18,8 @@ from pathlib import Path
 import apache_beam as beam
 from apache_beam.transforms.window import GlobalWindows
 
-from penstock.pipelines import duplicates, examples, progress
+from penstock.pipelines import bad_records, duplicates, examples, progress, quarantine
+from penstock.pipelines.bad_records import BadRunWriter, Limits
 from penstock.pipelines.beam_runner import new_pipeline
 from penstock.pipelines.example_codec import Encoder, check_features, fault_of, tfds_features
 from penstock.pipelines.features import Features
@@ -28,18 +29,27 @@ from penstock.pipelines.splits import Splitter, key_hashes
 from penstock.pipelines.tfrecord import write_records
 
 SHARD_BYTES = 150 * 2**20
+SAME_KEY = "Another record has the same key."
+"""Why the second record of a key in a split is a bad one."""
 
 
 @dataclass(frozen=True)
 class Generated:
     """What came out: examples of each split, and the records that could not be used.
 
-    `duplicates` is what `duplicates.merge` says.
+    `quarantine` is their folder, `summary` what `quarantine.summary` says of it, `duplicates` what
+    `duplicates.merge` says.
     """
 
     splits: dict[str, int]
-    bad: list[BadRecord]
+    quarantine: Path
+    summary: dict
     duplicates: dict
+
+    @property
+    def bad(self) -> list[BadRecord]:
+        """All bad records at once, for where they are known to be few."""
+        return quarantine.read(self.quarantine)
 
 
 def generate(
@@ -48,6 +58,8 @@ def generate(
     directory,
     scratch,
     *,
+    quarantine_directory=None,
+    limits: Limits | None = None,
     shards: int | None = None,
     expand: str | None = None,
     expand_config: dict | None = None,
@@ -60,6 +72,8 @@ def generate(
         splitter: decides the split of each record.
         directory: an empty directory for the examples.
         scratch: a directory for intermediate files; it is cleared.
+        quarantine_directory: an existing directory for the bad records; None for one in `scratch`.
+        limits: how much of the bad records themselves is kept; None for the defaults.
         shards: files of each split; None makes them about 150 MB each.
         expand: name of a module with `expand(record, config) -> list[Record]`, None for one to
             one.
@@ -67,25 +81,29 @@ def generate(
         report: called about once a second with the number of records so far.
 
     Returns:
-        Counts, bad records and duplicates.
+        Counts, where the bad records are, and duplicates.
 
     Raises:
         ValueError: the description of the features or a split's name cannot be stored.
     """
-    features = source.features()
+    features, limits = source.features(), limits or Limits()
     check_features(features)
     runs = Path(scratch) / "runs"
     shutil.rmtree(runs, ignore_errors=True)
     runs.mkdir(parents=True)
+    if quarantine_directory is None:
+        quarantine_directory = Path(scratch) / "quarantine"
+        quarantine_directory.mkdir(exist_ok=True)
     with progress.reported(report), new_pipeline() as pipeline:
         records = source.read(pipeline)
         if expand:
             records |= "Expand" >> beam.ParDo(Expand(expand, expand_config or {}))
         all_runs = (
             records
-            | "CheckAndSort" >> beam.ParDo(WriteRuns(features, splitter, str(runs)))
+            | "CheckAndSort" >> beam.ParDo(WriteRuns(features, splitter, str(runs), limits))
             | "AllRuns" >> beam.combiners.ToList()
         )
+        all_runs | "SaveRuns" >> beam.Map(save_result, str(runs / "runs.json"))
         (
             all_runs
             | "PlanShards" >> beam.FlatMap(plan_shards, shards=shards)
@@ -102,12 +120,22 @@ def generate(
         )
     written = json.loads((runs / "result.json").read_text())
     repeated = duplicates.merge(json.loads((runs / "duplicates.json").read_text()))
-    bad = [BadRecord.from_json(record) for shard in written for record in shard["bad"]]
-    for path in runs.glob("*.bad"):
-        bad += [BadRecord.from_json(json.loads(line)) for line in path.read_text().splitlines()]
     splits = _finish(directory, features, splitter, written)
+    found = json.loads((runs / "runs.json").read_text())
+    names = [name for part in [*found, *written] for name in part.get("bad", ())]
+    bad = bad_records.merged(runs, names)
+    summary = quarantine.write_entries(quarantine_directory, bad, sum(splits.values()), limits)
+    _check_that_none_is_lost(summary, sum(part.get("read", 0) for part in found))
     shutil.rmtree(runs)
-    return Generated(splits, bad, repeated)
+    return Generated(splits, Path(quarantine_directory), summary, repeated)
+
+
+def _check_that_none_is_lost(summary, read):
+    if summary["read"] != read:
+        raise RuntimeError(
+            f"Records were lost or counted twice: {read} were read, but {summary['good']} are "
+            f"examples and {summary['bad']} are bad. This is a fault of Penstock; report it."
+        )
 
 
 class Expand(beam.DoFn):
@@ -145,22 +173,25 @@ class Expand(beam.DoFn):
 class WriteRuns(beam.DoFn):
     """Checks and serialises records and writes them as sorted runs; gives out what it wrote."""
 
-    def __init__(self, features: Features, splitter: Splitter, directory: str):
+    def __init__(self, features: Features, splitter: Splitter, directory: str, limits: Limits):
         self._features = features
         self._splitter = splitter
         self._directory = directory
+        self._limits = limits
 
     def setup(self):
         self._encoder = Encoder(self._features)
 
     def start_bundle(self):
         self._writer = RunWriter(self._directory)
-        self._bad = []
+        self._bad = BadRunWriter(self._directory, self._limits)
+        self._read = 0
 
     def process(self, record: Record | BadRecord):
         progress.add(1)
+        self._read += 1
         if isinstance(record, BadRecord):
-            self._bad.append(record)
+            self._bad.add(record)
             return
         if not isinstance(record, Record):
             raise TypeError(
@@ -171,7 +202,7 @@ class WriteRuns(beam.DoFn):
         if not fault and not isinstance(record.group, str | None):
             fault = f"The group must be a string or None, not {record.group!r}."
         if fault:
-            self._bad.append(BadRecord(record.file, record.index, fault, str(record.key)))
+            self._bad.add(BadRecord(record.file, record.index, fault, str(record.key)))
             return
         split_hash, order_hash = key_hashes(record.key)
         if record.group and record.group != record.key:
@@ -183,13 +214,9 @@ class WriteRuns(beam.DoFn):
 
     def finish_bundle(self):
         self._writer.flush()
-        runs = self._writer.runs
-        if self._bad:
-            name = RunWriter.unique_name()
-            lines = "".join(json.dumps(record.to_json()) + "\n" for record in self._bad)
-            (Path(self._directory) / f"{name}.bad").write_text(lines)
-            runs = [*runs, {"name": name, "splits": {}}]
-        for run in runs:
+        self._bad.flush()
+        counts = {"name": "", "splits": {}, "bad": self._bad.names, "read": self._read}
+        for run in [*self._writer.runs, counts]:
             yield GlobalWindows.windowed_value(run)
 
 
@@ -213,17 +240,17 @@ def write_shard(task: dict, runs: str, directory: str) -> dict:
     low, high = 2**64 * index // count, 2**64 * (index + 1) // count
     entries = [e for name in task["runs"] for e in read_range(runs, name, split, low, high)]
     entries.sort(key=lambda e: (e.order_hash, e.key, e.data, e.file, e.index))
-    kept, bad, previous = [], [], None
+    kept, bad, previous = [], BadRunWriter(runs, Limits()), None
     for entry in entries:
         if entry.key == previous:
-            reason = "Another record has the same key."
-            bad.append(BadRecord(entry.file, entry.index, reason, entry.key).to_json())
+            bad.add(BadRecord(entry.file, entry.index, SAME_KEY, entry.key))
         else:
             kept.append(entry.data)
         previous = entry.key
+    bad.flush()
     path = Path(directory) / examples.shard_name(split, index, count)
     examples_written, size = write_records(path, kept)
-    return {**task, "runs": None, "examples": examples_written, "bytes": size, "bad": bad}
+    return {**task, "runs": None, "examples": examples_written, "bytes": size, "bad": bad.names}
 
 
 def save_result(found: list[dict], path: str) -> None:

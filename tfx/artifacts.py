@@ -59,7 +59,8 @@ class Examples(Artifact):
 class Quarantine(Artifact):
     """`bad_records.jsonl`: file, index and reason of each record that could not be used.
 
-    `duplicates.json`: examples with the same content.
+    `summary.json`: how many, by kind of reason, with the first of each. `duplicates.json`: examples
+    with the same content.
     """
 
 

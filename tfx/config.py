@@ -7,14 +7,33 @@ import re
 from pathlib import Path
 from typing import Annotated, Generic, Literal, TypeVar
 
-from pydantic import Field, NonNegativeFloat, PositiveInt, field_validator, model_validator
+from pydantic import (
+    Field,
+    NonNegativeFloat,
+    NonNegativeInt,
+    PositiveInt,
+    field_validator,
+    model_validator,
+)
 
+from penstock.pipelines.bad_records import Limits
 from penstock.pipelines.config import Config
 from penstock.pipelines.sources.source import Source
 from penstock.tfx.training.config import TrainConfig
 
 Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
 SourceType = TypeVar("SourceType", bound=Source)
+
+
+class QuarantineConfig(Config):
+    """How many bytes of the bad records themselves are kept beside file, index and reason.
+
+    Of each record `max_record_bytes`, of all `max_total_bytes`, of those with one kind of reason an
+    eighth of it. 0 keeps none, where data must not lie in two places.
+    """
+
+    max_record_bytes: Annotated[int, Field(ge=0, le=2**30)] = Limits.record_bytes
+    max_total_bytes: NonNegativeInt = Limits.total_bytes
 
 
 class StatisticsConfig(Config):
@@ -35,6 +54,7 @@ class DataConfig(Config, Generic[SourceType]):
     splits: dict[str, Fraction] = {"train": 0.8, "validation": 0.1, "test": 0.1}
     split_from: str | None = None
     max_bad_fraction: Fraction = 0.01
+    quarantine: QuarantineConfig = QuarantineConfig()
     shards: Annotated[int, Field(gt=0, le=100_000)] | None = None
     statistics: StatisticsConfig = StatisticsConfig()
     reviewed_schema: Path | None = None

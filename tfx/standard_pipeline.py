@@ -64,6 +64,8 @@ def _data_steps(config: RunConfig) -> list[Step]:
         splits=data.splits,
         split_from=data.split_from,
         max_bad_fraction=data.max_bad_fraction,
+        kept_record_bytes=data.quarantine.max_record_bytes,
+        kept_total_bytes=data.quarantine.max_total_bytes,
         shards=data.shards,
         **_expand(config),
     )

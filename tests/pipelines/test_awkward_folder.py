@@ -27,8 +27,12 @@ import tensorflow as tf
 from PIL import Image
 
 from penstock.pipelines import duplicates, examples, quarantine
-from penstock.pipelines.sources import image_folder, locate
-from penstock.pipelines.sources.image_folder import read_images
+from penstock.pipelines.reading.class_files import read_files
+from penstock.pipelines.reading.class_folders import FolderReader
+from penstock.pipelines.reading.media_files import ImageReader, MediaFile
+from penstock.pipelines.reading.name_pattern import NamePattern
+from penstock.pipelines.reading.tree import Entry, Tree
+from penstock.pipelines.sources import locate
 from penstock.pipelines.sources.source import BadRecord
 
 RNG = np.random.default_rng(0)
@@ -44,6 +48,14 @@ def encode(pixels, form, **options):
     buffer = io.BytesIO()
     image.save(buffer, form, **options)
     return buffer.getvalue()
+
+
+def read_one(root, name, index=0):
+    """What becomes of one file in the class folder `a`."""
+    names = FolderReader(["a"], False, NamePattern())
+    part = index, [MediaFile(name, Tree(root), Entry(name, 0))]
+    (record,) = read_files(part, names, "image", ImageReader())
+    return record
 
 
 def png(width, height, depth, colour, rows):
@@ -166,8 +178,8 @@ def test_every_awkward_file_is_kept_as_people_see_it_or_quarantined(tmp_path, ge
     # Under the limit the job goes on: 8 of 45 records.
     good = sum(generated.splits.values())
     assert good == len(KEPT) + 20
-    assert quarantine.too_many(generated.bad, good, 0.2) is None
-    assert quarantine.too_many(generated.bad, good, 0.1).startswith("8 of 45 records (17.8%)")
+    assert quarantine.too_many(generated.summary, 0.2) is None
+    assert quarantine.too_many(generated.summary, 0.1).startswith("8 of 45 records (17.8%)")
     found = {k: v for s in generated.splits for k, v in examples.records(directory, s)}
     assert examples.features(directory)["label"].names == (CLASS, "plain")
     for name, (_, pixels) in KEPT.items():
@@ -209,8 +221,7 @@ def test_a_file_larger_than_any_picture_is_not_read(tmp_path):
     (tmp_path / "a").mkdir()
     with open(tmp_path / "a" / "huge.png", "wb") as file:
         file.truncate(20 * 2**30)  # sparse: it takes no space
-    labels = {"ids": {"a": 0}, "with_split": False}
-    (record,) = read_images((0, [("a/huge.png", None)]), str(tmp_path), labels)
+    record = read_one(tmp_path, "a/huge.png")
     assert record.reason == "The file has 21474836480 bytes; at most 536870912 are read."
 
 
@@ -219,8 +230,7 @@ def test_a_large_file_of_a_large_picture_is_kept(tmp_path):
     (tmp_path / "a").mkdir()
     Image.new("RGB", (6000, 5600), (1, 2, 3)).save(tmp_path / "a" / "large.bmp")
     assert (tmp_path / "a" / "large.bmp").stat().st_size > 100_000_000
-    labels = {"ids": {"a": 0}, "with_split": False}
-    (record,) = read_images((0, [("a/large.bmp", None)]), str(tmp_path), labels)
+    record = read_one(tmp_path, "a/large.bmp")
     assert tf.io.decode_png(record.values["image"]).shape == (5600, 6000, 3)
 
 
@@ -233,7 +243,7 @@ def test_what_changes_between_listing_and_reading_is_a_bad_record(tmp_path, what
     assert source.files() == [path]
     if what == "gone":
         path.unlink()
-        reason = f"The file cannot be read: {os.strerror(errno.ENOENT)}."
+        reason = f"There is no file 'a/0.png' in `{tmp_path}`."
     elif what == "cut":
         path.write_bytes(path.read_bytes()[:60])
         reason = "The image is damaged: "
@@ -243,9 +253,8 @@ def test_what_changes_between_listing_and_reading_is_a_bad_record(tmp_path, what
         def refuse(*_):
             raise PermissionError(errno.EACCES, "Permission denied")
 
-        monkeypatch.setattr(image_folder, "open", refuse, raising=False)
-    labels = {"ids": {"a": 0}, "with_split": False}
-    (record,) = read_images((5, [("a/0.png", None)]), str(tmp_path), labels)
+        monkeypatch.setattr(os, "open", refuse)
+    record = read_one(tmp_path, "a/0.png", index=5)
     assert isinstance(record, BadRecord)
     assert record.reason.startswith(reason)
     assert (record.index, record.key) == (5, "a/0.png")
@@ -256,7 +265,10 @@ def test_unreadable_files_and_folders_for_somebody_who_is_not_root():
     """The real thing in a process of its own, which gives up its rights after its imports."""
     program = """
 import os, sys, tempfile, pathlib
-from penstock.pipelines.sources import image_folder, locate
+from penstock.pipelines.reading.class_files import read_files
+from penstock.pipelines.reading.media_files import MediaFile
+from penstock.pipelines.reading.tree import Entry, Tree
+from penstock.pipelines.sources import locate
 from penstock.pipelines import image_files
 from penstock.pipelines.image_files import encode_png
 import numpy as np
@@ -272,12 +284,12 @@ with tempfile.TemporaryDirectory() as root:
     if child == 0:
         os.setgroups([]), os.setgid(65534), os.setuid(65534)
         source = locate.load({"type": "image_folder", "path": str(root)})
-        found = sorted(source._walk())
-        labels = {"ids": {"a": 0, "b": 1}, "with_split": False}
-        for record in image_folder.read_images((0, found), str(root), labels):
+        how = source._names, "image", source.reader()
+        for record in read_files((0, source._found), *how):
             print(record.key, getattr(record, "reason", "good"), flush=True)
         # The rights may go after the listing, too.
-        (record,) = image_folder.read_images((0, [("a/secret.png", None)]), str(root), labels)
+        secret = MediaFile("a/secret.png", Tree(root), Entry("a/secret.png", 0))
+        (record,) = read_files((0, [secret]), *how)
         print(record.key, record.reason, flush=True)
         os._exit(0)
     sys.exit(os.waitpid(child, 0)[1])

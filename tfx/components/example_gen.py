@@ -5,6 +5,7 @@ A gate: stops the run if more records than `max_bad_fraction` could not be used.
 
 from pathlib import Path
 
+from penstock.pipelines.bad_records import Limits
 from penstock.pipelines.config import Config
 from penstock.pipelines.sources import locate
 from penstock.tfx.artifacts import Examples, Quarantine
@@ -19,13 +20,16 @@ class ExampleGen(Component):
     class Parameters(Config):
         """`source`: the config's `data.source`; `expand`: a module with `expand(record, config)`.
 
-        `expand_config` is that `config`, the task's section `expand` where it has one.
+        `expand_config` is that `config`, the task's section `expand` where it has one. `kept_*`: how
+        many bytes of bad records the quarantine keeps.
         """
 
         source: dict
         splits: dict[str, float]
         split_from: str | None = None
         max_bad_fraction: float = 0.01
+        kept_record_bytes: int = Limits.record_bytes
+        kept_total_bytes: int = Limits.total_bytes
         shards: int | None = None
         expand: str | None = None
         expand_config: dict = {}
@@ -60,6 +64,7 @@ class ExampleGen(Component):
     def execute(context: ExecutionContext) -> None:
         from penstock.pipelines import duplicates, quarantine
         from penstock.pipelines.example_gen import generate
+        from penstock.pipelines.printable import printable
         from penstock.pipelines.splits import Splitter
 
         parameters = context.parameters
@@ -69,28 +74,29 @@ class ExampleGen(Component):
             splitter,
             context.outputs["examples"].path,
             context.scratch,
+            quarantine_directory=context.outputs["quarantine"].path,
+            limits=Limits(parameters.kept_record_bytes, parameters.kept_total_bytes),
             shards=parameters.shards,
             expand=parameters.expand,
             expand_config=parameters.expand_config,
             report=lambda records: context.progress(examples=records),
         )
-        good = sum(generated.splits.values())
-        quarantine.write(context.outputs["quarantine"].path, generated.bad, good)
+        good, bad = generated.summary["good"], generated.summary["bad"]
         duplicates.write(context.outputs["quarantine"].path, generated.duplicates)
         context.outputs["examples"].properties["splits"] = generated.splits
-        context.outputs["quarantine"].properties["bad"] = len(generated.bad)
+        context.outputs["quarantine"].properties["bad"] = bad
         repeated = {name: generated.duplicates[name] for name in ("repeats", "leaks")}
         context.outputs["quarantine"].properties |= repeated
         shown = ", ".join(f"{name} {count:,}" for name, count in generated.splits.items())
-        first = min(generated.bad, key=lambda bad: (bad.file, bad.index), default=None)
+        first = next(quarantine.entries(generated.quarantine), None)
         more = {
-            "first_bad": first and f"{first.file}: {first.reason}",
+            "first_bad": first and printable(f"{first['file']}: {first['reason']}", 500),
             "duplicates": repeated["repeats"],
             "warning": duplicates.warning(generated.duplicates),
         }
         more = {name: value for name, value in more.items() if value}
-        context.progress(examples=good, bad=len(generated.bad), splits=shown, **more)
-        reason = quarantine.too_many(generated.bad, good, parameters.max_bad_fraction)
+        context.progress(examples=good, bad=bad, splits=shown, **more)
+        reason = quarantine.too_many(generated.summary, parameters.max_bad_fraction)
         if reason:
             context.stop(reason)
         elif not generated.splits.get(splitter.names[0]):

@@ -3,18 +3,17 @@
 Every part is None where the run has no such artifact, or one that cannot be read.
 """
 
-import json
-from itertools import islice
-
 from google.protobuf.message import DecodeError
 from google.protobuf.text_format import ParseError
 
-from penstock.pipelines import anomalies, duplicates, examples
+from penstock.pipelines import anomalies, duplicates, examples, quarantine
+from penstock.pipelines.bad_records import record_of
 from penstock.pipelines.features import Audio, Image, Label, Mask, Number, Sequence
+from penstock.pipelines.printable import excerpt
 from penstock.tfx.report import formats, samples, statistics
 from penstock.tfx.report.collect import Run
 
-MOST_BAD, MOST_REASONS, MOST_ANOMALIES = 10, 10, 50
+MOST_BAD, MOST_EXCERPT, MOST_REASONS, MOST_ANOMALIES = 3, 120, 10, 50
 MOST_CONTENTS, MOST_COPIES = 5, 4
 CHANNELS = {1: "grey", 3: "RGB", 4: "RGBA"}
 UNREADABLE = (OSError, ValueError, KeyError, DecodeError, ParseError)
@@ -85,31 +84,36 @@ def _about(feature) -> str:
 
 def _quarantine(run: Run) -> dict:
     directory = run.artifacts["Quarantine"]
-    summary = json.loads((directory / "summary.json").read_text(encoding="utf-8"))
-    bad, good = summary["bad"], summary["good"]
-    reasons = sorted(summary["reasons"].items(), key=lambda pair: (-pair[1], pair[0]))
-    with open(directory / "bad_records.jsonl", encoding="utf-8") as file:
-        first = [json.loads(line) for line in islice(file, MOST_BAD)]
+    found = quarantine.summary(directory)
+    bad, total, reasons = found["bad"], found["read"], found["reasons"]
     return {
         "bad": bad,
-        "total": bad + good,
-        "share": formats.percent(bad / (bad + good)) if bad else "0 %",
+        "total": total,
+        "share": formats.percent(bad / total) if bad else "0 %",
         "allowed": formats.percent(run.section("data").get("max_bad_fraction", 0.01)),
-        "reasons": [
-            {"reason": formats.label(reason, 300), "times": f"{times:,}"}
-            for reason, times in reasons[:MOST_REASONS]
-        ],
+        "reasons": [_reason(reason, bad) for reason in reasons[:MOST_REASONS]],
         "reasons_left_out": max(0, len(reasons) - MOST_REASONS),
-        "first": [
+        "path": str(directory / quarantine.RECORDS),
+    }
+
+
+def _reason(reason: dict, bad: int) -> dict:
+    """A kind of reason, its share of all bad records, and the first of its records."""
+    return {
+        "kind": formats.label(reason["kind"], 300),
+        "times": f"{reason['count']:,}",
+        "share": reason["count"] / bad,
+        "percent": formats.percent(reason["count"] / bad),
+        "records": [
             {
-                "file": formats.label(record["file"], 200),
-                "index": record["index"],
-                "reason": formats.label(record["reason"], 300),
+                "file": formats.label(entry["file"], 200),
+                "index": entry["index"],
+                "offset": formats.number(entry.get("offset")),
+                "reason": formats.label(entry["reason"], 300),
+                "excerpt": excerpt(record_of(entry).data, MOST_EXCERPT),
             }
-            for record in first
+            for entry in reason["first"][:MOST_BAD]
         ],
-        "left_out": bad - len(first),
-        "path": str(directory / "bad_records.jsonl"),
     }
 
 
