@@ -150,7 +150,8 @@ class _Range:
 
     def add(self, values):
         if values.size:
-            self._take(values.min().item(), values.max().item())
+            # Plus 0: -0.0 and 0.0 are equal, and which of them was first must not show.
+            self._take(values.min().item() + 0, values.max().item() + 0)
 
     def merge(self, other):
         if other._low is not None:

@@ -53,6 +53,11 @@ class SubwordTokenizer(tf.Module):
         """
         if isinstance(texts, tf.RaggedTensor):
             return texts.with_values(self.tokenize(texts.values))
+        # Where the tables are: on an accelerator each of the many small steps would go to and fro.
+        with tf.device("/CPU:0"):
+            return self._tokenize(texts)
+
+    def _tokenize(self, texts):
         words = split_words(texts)
         distinct, places = tf.unique(words.values, out_idx=tf.int64)
         ids = self._merge(*self._bytes(distinct))
@@ -72,6 +77,10 @@ class SubwordTokenizer(tf.Module):
         Returns:
             string of the same shape without the last axis.
         """
+        with tf.device("/CPU:0"):
+            return self._detokenize(ids)
+
+    def _detokenize(self, ids):
         if isinstance(ids, tf.RaggedTensor):
             pieces = ids.with_flat_values(self._texts.lookup(tf.cast(ids.flat_values, tf.int64)))
             joined = tf.strings.reduce_join(pieces, axis=ids.ragged_rank)

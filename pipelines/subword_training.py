@@ -35,9 +35,8 @@ def train(counts: Iterable[tuple[bytes, int]], size: int, min_count: int) -> Sub
         size: of the vocabulary; less if no pair occurs `min_count` times any more.
         min_count: of a pair.
     """
-    kept = heapq.nsmallest(DISTINCT_WORDS, counts, key=lambda pair: (-pair[1], pair[0]))
-    divisor = math.ceil(sum(count for _, count in kept) / GIVEN_WORDS) or 1
-    lines = ((printable(word) + "\n") * math.ceil(count / divisor) for word, count in kept)
+    divisor, times = in_proportion(counts)
+    lines = ((printable(word) + "\n") * count for word, count in times)
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.Split("\n", "removed")
     trainer = trainers.BpeTrainer(
@@ -50,6 +49,13 @@ def train(counts: Iterable[tuple[bytes, int]], size: int, min_count: int) -> Sub
     model = json.loads(tokenizer.to_str())["model"]
     tokens = sorted(model["vocab"], key=model["vocab"].get)
     return Subwords((*SPECIAL_TOKENS, *tokens), tuple(map(tuple, model["merges"])))
+
+
+def in_proportion(counts: Iterable[tuple[bytes, int]]) -> tuple[int, list[tuple[bytes, int]]]:
+    """The divisor of all counts, and how often each word is given, most frequent first."""
+    kept = heapq.nsmallest(DISTINCT_WORDS, counts, key=lambda pair: (-pair[1], pair[0]))
+    divisor = math.ceil(sum(count for _, count in kept) / GIVEN_WORDS) or 1
+    return divisor, [(word, math.ceil(count / divisor)) for word, count in kept]
 
 
 def library_tokenizer(subwords: Subwords) -> Tokenizer:
