@@ -31,7 +31,7 @@ class Batches:
     Attributes:
         boundaries: the longest length of each bucket; None without buckets.
         steps_per_epoch: batches in each epoch.
-        examples_per_epoch: examples in them (rows, when packed), of all hosts together.
+        examples_per_epoch: examples in them, of all hosts together.
         padding_share: part of the places of ragged tensors that is padding, in the first epoch;
             None without buckets or packing.
 
@@ -64,11 +64,12 @@ class Batches:
         )
         self._plan, self.boundaries = layout.plan, layout.boundaries
         self._row_lengths = layout.row_lengths
-        if layout.members is not None:
+        packed = layout.members is not None
+        if packed:
             with tf.device("/CPU:0"):
                 self._members = tf.RaggedTensor.from_row_splits(*layout.members, validate=False)
         self.steps_per_epoch = self._plan.steps
-        self.examples_per_epoch = int(self._plan.sizes.sum())
+        self.examples_per_epoch = len(layout.members[0]) if packed else int(self._plan.sizes.sum())
         self.padding_share = layout.padding_share
 
     def training(self, first_epoch=0, first_step=0, augment=None, training_inputs=None):

@@ -132,6 +132,7 @@ def _train(context, task, state, place):
         steps_per_epoch=steps_per_epoch,
         config=train,
         seed=seed,
+        examples_per_step=opened.examples_per_epoch / steps_per_epoch,
         validation=data.validation_batches(
             directory, train, task, state, boundaries=opened.boundaries, **source
         ),

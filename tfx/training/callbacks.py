@@ -112,16 +112,24 @@ class Progress(keras.callbacks.Callback):
     Args:
         steps: the train function.
         report: `f(done, total, **values)`.
-        steps_per_epoch, epochs, batch_size: of this training.
+        steps_per_epoch, epochs: of this training.
+        examples_per_step: on average.
     """
 
-    def __init__(self, steps, report: Callable, steps_per_epoch: int, epochs: int, batch_size: int):
+    def __init__(
+        self,
+        steps,
+        report: Callable,
+        steps_per_epoch: int,
+        epochs: int,
+        examples_per_step: float,
+    ):
         super().__init__()
         self._steps = steps
         self._report = report
         self._steps_per_epoch = steps_per_epoch
         self._epochs = epochs
-        self._batch_size = batch_size
+        self._examples_per_step = examples_per_step
         self._values = {}
         self._reported = 0.0
         self._window = (0, 0.0, 0.0)
@@ -149,7 +157,7 @@ class Progress(keras.callbacks.Callback):
         seconds = busy + waited
         speed = {}
         if seconds > 0:
-            speed["examples_per_second"] = round(trained * self._batch_size / seconds)
+            speed["examples_per_second"] = round(trained * self._examples_per_step / seconds)
             speed["input_wait"] = f"{waited / seconds:.0%}"
         self._report(
             self._epoch * self._steps_per_epoch + self._steps.step,

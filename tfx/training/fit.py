@@ -47,6 +47,7 @@ def fit(
     steps_per_epoch: int,
     config: TrainConfig,
     seed: int,
+    examples_per_step: float | None = None,
     validation: tf.data.Dataset | None = None,
     checkpoints: Path | None = None,
     tensorboard: Path | None = None,
@@ -63,6 +64,7 @@ def fit(
         steps_per_epoch: training steps in one epoch.
         config: epochs, early stopping, checkpoint intervals, steps per execution.
         seed: recorded in checkpoints; a checkpoint of another seed is an error.
+        examples_per_step: on average, for the rates that are shown; None for `config.batch_size`.
         validation: batches for `test_step`, of known cardinality, or None.
         checkpoints: directory to resume from and to save to; None saves nothing.
         tensorboard: directory for event files, or None.
@@ -74,6 +76,7 @@ def fit(
         ValueError: the loss is no finite number, or early stopping monitors an unknown metric.
     """
     restored = checkpoint.latest(checkpoints) if checkpoints else None
+    examples_per_step = examples_per_step or config.batch_size
     start = (restored.epoch, restored.step) if restored else (0, 0)
     steps = TrainFunction(model, batches, steps_per_epoch, start)
     metrics = steps.trace()
@@ -107,6 +110,7 @@ def fit(
             report,
             on_cpu,
             extra_callbacks,
+            examples_per_step,
         ),
         shuffle=False,
         verbose=0,
@@ -118,13 +122,24 @@ def fit(
         epochs=len(history.epoch),
         resumed_at=start if restored else None,
         seconds=seconds,
-        examples_per_second=steps.trained_steps * config.batch_size / max(in_steps, 1e-9),
+        examples_per_second=steps.trained_steps * examples_per_step / max(in_steps, 1e-9),
         input_wait_share=steps.waited_seconds / max(in_steps, 1e-9),
     )
 
 
 def _callbacks(
-    model, steps, history, config, checkpoints, tensorboard, restored, seed, report, on_cpu, extra
+    model,
+    steps,
+    history,
+    config,
+    checkpoints,
+    tensorboard,
+    restored,
+    seed,
+    report,
+    on_cpu,
+    extra,
+    examples_per_step,
 ):
     """In the order in which each event reaches them; see each class for why."""
     stateful = {"history": history}
@@ -145,7 +160,7 @@ def _callbacks(
     ordered += [
         history,
         training_callbacks.Progress(
-            steps, report, steps.steps_per_epoch, config.epochs, config.batch_size
+            steps, report, steps.steps_per_epoch, config.epochs, examples_per_step
         ),
         *extra,
     ]
