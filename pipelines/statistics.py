@@ -9,7 +9,6 @@ distinct values to be exact (see `sketches.py`).
 """
 
 from functools import partial
-from itertools import islice
 
 import apache_beam as beam
 from tensorflow_metadata.proto.v0 import statistics_pb2
@@ -20,7 +19,10 @@ from penstock.pipelines.example_codec import deserialise
 from penstock.pipelines.split_statistics import SplitStatistics, check_slices
 from penstock.pipelines.tfrecord import read_records
 
-BATCH = 1024
+BATCH = 4096
+"""Examples at once: half the time of 1,024."""
+BATCH_BYTES = 2**24
+"""Of encoded examples: images and recordings come in smaller batches."""
 
 
 class Merge(beam.CombineFn):
@@ -82,10 +84,21 @@ def of_shard(shard: tuple[str, str], features, new) -> tuple[str, SplitStatistic
     """(split, path of a shard) -> (split, its statistics)."""
     split, path = shard
     statistics = new()
-    records = read_records(path)
-    while batch := list(islice(records, BATCH)):
+    for batch in _batches(read_records(path)):
         statistics.add([deserialise(data, features)[1] for data in batch])
     return split, statistics
+
+
+def _batches(records):
+    batch, size = [], 0
+    for data in records:
+        batch.append(data)
+        size += len(data)
+        if len(batch) == BATCH or size >= BATCH_BYTES:
+            yield batch
+            batch, size = [], 0
+    if batch:
+        yield batch
 
 
 def _write(found, splits, new, directory):
