@@ -191,7 +191,8 @@ def _item_bytes(tensor):
 
 def _held_bytes(value):
     flat = value.flat_values if isinstance(value, tf.RaggedTensor) else value
-    if flat.dtype == tf.string:
-        return int(tf.reduce_sum(tf.strings.length(flat) + 24))  # with the string's header
     splits = value.nested_row_splits if isinstance(value, tf.RaggedTensor) else ()
-    return flat.dtype.size * int(tf.size(flat)) + sum(8 * int(tf.size(s)) for s in splits)
+    held = sum(8 * int(tf.size(part)) for part in splits)
+    if flat.dtype == tf.string:
+        return held + int(tf.reduce_sum(tf.strings.length(flat) + 24))  # 24: the string's header
+    return held + flat.dtype.size * int(tf.size(flat))
