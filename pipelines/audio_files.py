@@ -309,6 +309,12 @@ def encode_wav(samples: bytes, rate_hz: int, channels: int) -> bytes:
     )
 
 
+def rate_and_channels(data: bytes) -> tuple[int, int]:
+    """(samples a second, channels) of what `normalise` returned; only the header is read."""
+    wave = _read_wave(data, "RIFF")
+    return wave.rate_hz, wave.channels
+
+
 def measure(data: bytes) -> dict[str, float]:
     """What a recording is like.
 

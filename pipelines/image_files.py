@@ -109,7 +109,7 @@ def normalise(data: bytes) -> bytes:
 def _normalised(image, data):
     rotated = image.getexif().get(ExifTags.Base.Orientation, 1) != 1
     if not rotated and not _needs_conversion(image, data):
-        return data if image.format == "JPEG" else _verified(data)
+        return data if image.format == "JPEG" else verified_png(data)
     image = ImageOps.exif_transpose(image)
     if image.mode.startswith(("I", "F")):
         pixels = _to_8_bit(image)
@@ -121,7 +121,7 @@ def _normalised(image, data):
     return encode_png(pixels)
 
 
-def _verified(data):
+def verified_png(data: bytes) -> bytes:
     """PNG whose checksums and end are right: Pillow forgives a wrong end, TensorFlow does not.
 
     Pillow's own `verify` opens the image once more, which takes as long as decoding a small one.
@@ -157,6 +157,12 @@ def _to_8_bit(image):
     if image.mode.startswith("I;16") or image.format == "PNG":
         return (pixels.astype(np.uint32) >> 8).astype(np.uint8)
     return np.clip(pixels, 0, 255).astype(np.uint8)
+
+
+def image_size(data: bytes) -> tuple[int, int]:
+    """(height, width) of what `normalise` returned; only the header is read."""
+    image = Image.open(io.BytesIO(data), formats=("PNG", "JPEG"))
+    return image.height, image.width
 
 
 def measure(data: bytes) -> dict[str, float]:

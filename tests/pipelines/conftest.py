@@ -1,8 +1,11 @@
 """Fixtures of the data tests: sources by their section of a config."""
 
+import os
+from pathlib import Path
+
 import pytest
 
-from penstock.pipelines import example_gen
+from penstock.pipelines import example_gen, examples
 from penstock.pipelines.sources import locate
 from penstock.pipelines.splits import Splitter
 
@@ -30,3 +33,27 @@ def key_parts():
         return source.files(), source.fingerprint()
 
     return key_parts
+
+
+@pytest.fixture
+def shared_data():
+    """`shared_data(name)`: a folder of the real data sets, or the test is skipped."""
+
+    def shared_data(name):
+        beside = Path(__file__).parents[2].parent / "shared" / "data"
+        folder = Path(os.environ.get("PENSTOCK_DATA", beside)) / name
+        if not folder.is_dir():
+            pytest.skip(f"no `{name}` under $PENSTOCK_DATA or ../shared/data")
+        return folder
+
+    return shared_data
+
+
+@pytest.fixture
+def examples_of():
+    """`examples_of(directory, generated)`: key -> values of all examples that came out."""
+
+    def examples_of(directory, generated):
+        return {k: v for split in generated.splits for k, v in examples.records(directory, split)}
+
+    return examples_of

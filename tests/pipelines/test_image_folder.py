@@ -1,10 +1,13 @@
 """A folder of images: what is a record, what is none, and what is a bad one."""
 
 import errno
+import io
 import os
 import socket
+import zipfile
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -122,7 +125,7 @@ def test_names_that_are_not_utf8_are_quarantined(tmp_path, folder, generate, key
     assert examples.features(directory)["label"].names == ("cat", "dog")
     assert sum(generated.splits.values()) == 8
     assert {record.key: record.reason for record in generated.bad} == expected
-    assert quarantine.too_many(generated.bad, 8, 0.01).encode()
+    assert quarantine.too_many(generated.summary, 0.01).encode()
 
 
 def test_links_are_followed_but_not_in_circles(tmp_path, folder, generate, key_parts):
@@ -166,7 +169,7 @@ def test_what_may_not_be_read_is_left_out(folder, monkeypatch, key_parts):
     assert facts["left_out"] == {"cat/2.png": "The file cannot be read: Permission denied."}
     monkeypatch.setattr(os, "access", lambda path, mode: False)
     (fault,) = locate.load({"type": "image_folder", "path": str(folder)}).check()
-    assert "`data.source.path` cannot be read: permission denied" in fault
+    assert f"`{folder}` cannot be read: permission denied" in fault
 
 
 def test_a_folder_that_cannot_be_listed_is_left_out(folder, monkeypatch, key_parts):
@@ -227,17 +230,21 @@ def test_a_bad_split_folder_is_named(tmp_path, generate):
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda path: None, r"must be a folder. Expected: `<class>/<image>`.*\(nothing there\)"),
-        (lambda path: path.write_text(""), r"Received: '.*missing' \(a file\). Correct the path"),
-        (lambda path: path.mkdir(), "has no class folders.*Put the images of each class"),
+        (
+            lambda path: None,
+            r"cannot be read: it must be a folder, or an archive or a folder in one. Expected: "
+            r"`<class>/<image>`. There is no folder .*missing` \(nothing there\)",
+        ),
+        (lambda path: path.write_text(""), r"missing` \(a file that is none\).*Correct the path"),
+        (lambda path: path.mkdir(), "has no class folders.*Put the files of each class"),
         (
             lambda path: write_image(path / "cat" / "0.xyz.png", 0) or rename(path),
-            r"has class folders, but no image in them. Expected: `<class>/<image>`, names that end "
+            r"has no image files in its class folders. Expected: `<class>/<image>`. Names must end "
             r"in .png, .*name their endings in `data.source.extensions`",
         ),
         (
             lambda path: [write_image(path / name / "0.png") for name in ("a\nb", "cat ", "dog")],
-            r"names cannot be class names. .* Received: 'a\\nb', 'cat ' \(in .*\). Rename them.",
+            r"names cannot be class names. .* Received: 'a\\nb', 'cat '. Rename them. It is",
         ),
     ],
     ids=["missing", "file", "empty", "no-images", "class-names"],
@@ -254,7 +261,7 @@ def test_a_wrong_path_is_explained(tmp_path, make, message):
 def test_a_relative_path_is_shown_with_the_folder_it_was_looked_for_in(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (fault,) = locate.load({"type": "image_folder", "path": "photos"}).check()
-    assert f"Received: 'photos' (nothing there in the current folder, {str(tmp_path)!r})." in fault
+    assert f"`photos` (nothing there in the current folder, {str(tmp_path)!r})." in fault
 
 
 def test_classes_of_digits_and_of_another_case_are_classes_of_their_own(tmp_path, generate):
@@ -269,3 +276,29 @@ def test_classes_of_digits_and_of_another_case_are_classes_of_their_own(tmp_path
     assert {key: known[values["label"]] for key, values in found.items()} == {
         f"{name}/0.png": name for name in names
     }
+
+
+def test_omniglot_from_both_archives(tmp_path, shared_data, generate, examples_of):
+    """1-bit PNG in {set}/{alphabet}/{character}/; Greek and Latin are in both sets."""
+    section = {
+        "type": "image_folder",
+        "path": str(shared_data("omniglot") / "images_background_small*.zip"),
+        "pattern": r"^images[^/]+/(?P<label>(?P<alphabet>[^/]+)/character\d+)/\d+_(?P<drawer>\d+)",
+        "channels": 1,
+    }
+    assert locate.load(section).check() == []
+    directory, generated = generate(tmp_path, section, {"train": 1.0})
+    assert (generated.splits, generated.bad) == ({"train": 2_720 + 3_120}, [])
+    found = examples_of(directory, generated)
+    names = examples.features(directory)["label"].names
+    # 136 + 156 characters less those that are in both sets.
+    shared = {"Greek", "Latin"}
+    assert len({name.split("/")[0] for name in names}) == 5 + 5 - len(shared)
+    key = "images_background_small1.zip/images_background_small1/Greek/character01/0394_07.png"
+    assert names[found[key]["label"]] == "Greek/character01"
+    assert (found[key]["alphabet"], found[key]["drawer"]) == ("Greek", "07")
+    pixels = np.asarray(Image.open(io.BytesIO(found[key]["image"])))
+    with zipfile.ZipFile(shared_data("omniglot") / "images_background_small1.zip") as archive:
+        original = Image.open(io.BytesIO(archive.read(key.partition("/")[2])))
+    assert (original.mode, pixels.dtype, pixels.shape) == ("1", np.uint8, (105, 105))
+    np.testing.assert_array_equal(pixels, np.asarray(original) * np.uint8(255))
