@@ -6,12 +6,12 @@ hashes: it takes its slice out of every run, so that only one shard's records ar
 time, and nothing goes through Beam's own shuffle, which the in-process runner keeps in memory.
 """
 
-import json
+import os
 import struct
 import uuid
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -23,18 +23,20 @@ ROWS_OF_A_CONTENT = 16
 
 What is left out is only counted; if its key is in another run too, nobody sees that it is a bad one.
 """
-_LENGTH = struct.Struct("<I")
+_HEADER = struct.Struct("<IIIq")
+"""Bytes of the key, of the file's name and of the data, and the record's index; these follow."""
+_ENTRY_BYTES = 300
+"""What an entry takes in memory besides what is written (measured): of rows of a table most of it."""
 
 
-@dataclass(frozen=True)
-class Entry:
-    """One record on its way into a shard: its place in the order, its origin, its bytes."""
+class Entry(NamedTuple):
+    """One record on its way into a shard; entries are in the order of their fields."""
 
     order_hash: int
     key: str
+    data: bytes
     file: str
     index: int
-    data: bytes
 
 
 class RunWriter:
@@ -61,9 +63,10 @@ class RunWriter:
         Args:
             content: the hash of its content (`duplicates.py`).
         """
-        header = json.dumps([record.key, record.file, record.index]).encode()
+        key, file = record.key.encode(), os.fsencode(record.file)
+        header = _HEADER.pack(len(key), len(file), len(data), record.index) + key + file
         self._entries.append((split, order_hash, header, data, content))
-        self._bytes += len(header) + len(data)
+        self._bytes += len(header) + len(data) + _ENTRY_BYTES
         if self._bytes >= RUN_BYTES:
             self.flush()
 
@@ -80,8 +83,8 @@ class RunWriter:
                 totals["examples"] += 1
                 totals["bytes"] += len(data)
                 index.setdefault(split, []).append((order_hash, offset, content))
-                file.write(_LENGTH.pack(len(header)) + _LENGTH.pack(len(data)) + header + data)
-                offset += 2 * _LENGTH.size + len(header) + len(data)
+                file.write(header + data)
+                offset += len(header) + len(data)
         for split, rows in index.items():
             order_hashes, offsets, contents = columns = np.array(rows, np.uint64).T
             np.save(self._directory / f"{name}.{split}.npy", columns[:2].T)
@@ -119,9 +122,15 @@ def read_range(directory, name: str, split: str, low: int, high: int) -> Iterato
     with open(Path(directory) / f"{name}.run", "rb") as file:
         file.seek(int(pairs[first, 1]))
         for order_hash in pairs[first:last, 0].tolist():
-            header_bytes, data_bytes = struct.unpack("<II", file.read(2 * _LENGTH.size))
-            key, path, index = json.loads(file.read(header_bytes))
-            yield Entry(order_hash, key, path, index, file.read(data_bytes))
+            key, path, size, index = _read_header(file)
+            yield Entry(order_hash, key, file.read(size), path, index)
+
+
+def _read_header(file):
+    """(key, file, bytes of the data, index) of the record that begins here."""
+    key_size, file_size, size, index = _HEADER.unpack(file.read(_HEADER.size))
+    names = file.read(key_size + file_size)
+    return names[:key_size].decode(), os.fsdecode(names[key_size:]), size, index
 
 
 def contents_in_range(directory, name: str, split: str, low: int, high: int) -> np.ndarray:
@@ -141,6 +150,5 @@ def read_origin(directory, name: str, offset: int) -> dict:
     """{key, file} of the record at an offset of a run."""
     with open(Path(directory) / f"{name}.run", "rb") as file:
         file.seek(offset)
-        header_bytes, _ = struct.unpack("<II", file.read(2 * _LENGTH.size))
-        key, path, _ = json.loads(file.read(header_bytes))
+        key, path, _, _ = _read_header(file)
     return {"key": key, "file": path}
