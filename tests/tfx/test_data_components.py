@@ -202,7 +202,7 @@ def test_statistics_of_digits(run):
     _, values, _ = execute(
         StatisticsGen, run["root"] / "again", StatisticsGen.Parameters(), examples=run["examples"]
     )
-    assert values == {"splits": 3, "features": 7, "examples": 1797}
+    assert values == {"splits": 3, "features": 8, "examples": 1797}
 
 
 def test_digits_have_no_anomalies(run):
