@@ -33,7 +33,8 @@ def values_function(analyzers: dict, features: Features):
         ValueError: or a shape.
     """
 
-    @tf.function(input_signature=[request_signature(features)])
+    # AutoGraph, which the task's own functions may need, would bury the messages of this module.
+    @tf.function(input_signature=[request_signature(features)], autograph=False)
     def values_of(batch):
         return {name: _values(name, analyzer, batch) for name, analyzer in analyzers.items()}
 
@@ -42,10 +43,18 @@ def values_function(analyzers: dict, features: Features):
 
 
 def _values(name, analyzer, batch):
-    values = analyzer.values(batch)
-    if not isinstance(values, tf.RaggedTensor):
-        values = tf.convert_to_tensor(values)
-    return _TAKEN[type(analyzer)](f"`{name}` ({type(analyzer).__name__})", analyzer, values, batch)
+    who = f"`{name}` ({type(analyzer).__name__})"
+    return _TAKEN[type(analyzer)](who, analyzer, _called(analyzer.values, batch), batch)
+
+
+def _called(function, batch):
+    """What a task's function gives."""
+
+    @tf.function
+    def traced(batch):
+        return function(batch)
+
+    return traced(batch)
 
 
 def _flat(values):
@@ -56,7 +65,7 @@ def _vocabulary(who, analyzer, values, batch):
     _check(who, values, "strings", values.dtype == tf.string, "Convert them (`tf.strings`)")
     if analyzer.labels is None:
         return _flat(values)
-    labels = analyzer.labels(batch)
+    labels = _called(analyzer.labels, batch)
     if labels.shape.rank != 1 or not labels.dtype.is_integer:
         raise ValueError(
             f"`labels` of {who} must give int64 [batch], the class of each example. Received: "

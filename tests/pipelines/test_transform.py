@@ -6,17 +6,28 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from penstock.pipelines import example_gen, examples, inputs, progress
-from penstock.pipelines.analyzers import MinMax, Moments, ValueCounts, Vocabulary
+from penstock.pipelines import analyzer_accumulators, example_gen, examples, inputs, progress
+from penstock.pipelines.analyze import analyze
+from penstock.pipelines.analyzers import (
+    ChannelMoments,
+    Lengths,
+    MinMax,
+    Moments,
+    Quantiles,
+    SubwordVocabulary,
+    ValueCounts,
+    Vocabulary,
+)
 from penstock.pipelines.features import Image, Label, Number, Text
 from penstock.pipelines.image_files import encode_png
+from penstock.pipelines.prepare_function import prepare_function, read_features
 from penstock.pipelines.sources import source
 from penstock.pipelines.sources.source import Record
 from penstock.pipelines.splits import Splitter
 from penstock.pipelines.state import State
 from penstock.pipelines.tensor_records import encode
 from penstock.pipelines.tensor_spec import flatten
-from penstock.pipelines.transform import prepare_function, transform
+from penstock.pipelines.transform import transform
 
 EXAMPLES = 300
 FEATURES = {
@@ -76,26 +87,37 @@ class Everything:
             "size": Moments(lambda batch: batch["size"]),
             "range": MinMax(lambda batch: batch["size"]),
             "labels": ValueCounts(lambda batch: batch["label"]),
+            "telling": Vocabulary(
+                lambda batch: tf.strings.split(batch["text"]), labels=lambda batch: batch["label"]
+            ),
+            "pieces": SubwordVocabulary(lambda batch: batch["text"], size=264),
+            "quartiles": Quantiles(lambda batch: batch["size"]),
+            "lengths": Lengths(lambda batch: tf.strings.split(batch["text"])),
+            "pixels": ChannelMoments(lambda batch: self._pixels(batch["image"])),
         }
 
     def prepare_inputs(self, features, state):
         words = tf.strings.split(features["text"])
         table = state.lookup("words", reserved=1, default=0)
         moments = state["size"]
-        pixels = tf.map_fn(
-            lambda data: tf.io.decode_png(data, channels=1),
-            features["image"],
-            fn_output_signature=tf.TensorSpec([None, None, 1], tf.uint8),
-        )
         return {
             "ids": tf.ragged.map_flat_values(table.lookup, words),
-            "image": {"pixels": tf.ensure_shape(pixels, [None, 4, 4, 1])},
+            "pieces": state.tokenizer("pieces").tokenize(features["text"]),
+            "image": {"pixels": self._pixels(features["image"])},
             "scaled": (features["size"] - moments["mean"]) / moments["variance"] ** 0.5,
             "text": tf.strings.upper(features["text"]),
         }
 
     def prepare_targets(self, features, state):
         return features["label"], tf.cast(features["label"], tf.float32) / 4
+
+    def _pixels(self, images):
+        pixels = tf.map_fn(
+            lambda data: tf.io.decode_png(data, channels=1),
+            images,
+            fn_output_signature=tf.TensorSpec([None, None, 1], tf.uint8),
+        )
+        return tf.ensure_shape(pixels, [None, 4, 4, 1])
 
 
 class Plain(Everything):
@@ -132,6 +154,11 @@ def test_examples_so_far_are_reported(raw, tmp_path, monkeypatch):
     assert {total for _, total in told} == {EXAMPLES}
 
 
+def folder(root, name):
+    (root / name).mkdir()
+    return root / name
+
+
 def run(raw, root, preparation):
     for name in ("state", "transformed", "scratch"):
         (root / name).mkdir()
@@ -159,6 +186,17 @@ def test_analyzers_see_the_training_split_only(everything):
     assert state["size"]["variance"] == pytest.approx(sizes.var(), rel=1e-12)
     assert state["range"] == {"min": sizes.min(), "max": sizes.max()}
     assert state["labels"] == {"0": 90, "1": 90, "2": 90}
+    assert set(state["telling"]) == set(words)
+    expected = np.quantile(sizes, [0.25, 0.5, 0.75], method="inverted_cdf")
+    assert state["quartiles"]["values"] == expected.tolist()
+    lengths = [len(values["text"].split()) for values in train]
+    assert state["lengths"]["histogram"]["counts"] == np.bincount(lengths).tolist()
+    indices = [i for i in range(EXAMPLES) if i % 10]
+    pixels = [np.random.default_rng(i).integers(0, 256, (4, 4), np.uint8) for i in indices]
+    assert state["pixels"]["mean"] == [pytest.approx(np.mean(pixels), rel=1e-12)]
+    assert state["pixels"]["variance"] == [pytest.approx(np.var(pixels), rel=1e-12)]
+    # A number is a word of its own: the pairs are " w" (360 times), "11" (50) and "10" (47).
+    assert state["pieces"].tokens[260:] == ("\u0120w", "11", "10")
     assert state.features == FEATURES
 
 
@@ -185,6 +223,24 @@ def test_prepared_the_same_in_beam_in_tf_data_and_eagerly(raw, everything):
             for name in flat:
                 equal(flat[name], traced[name])
                 equal(flat[name], eager[name])
+
+
+def test_prepared_the_same_in_a_saved_model(raw, everything, tmp_path):
+    state_directory, transformed, _ = everything
+    state = State.load(state_directory)
+    module = tf.Module()
+    module.prepare, _ = prepare_function(Everything(), state)
+    module.resources = state.resources()
+    tf.saved_model.save(module, str(tmp_path))
+    loaded = tf.saved_model.load(str(tmp_path))
+    stored = next(iter(inputs.prepared(transformed, "train", 30)))
+    read = [name for name in FEATURES if name != "unused"]
+    plain = next(iter(examples.raw_dataset(raw, "train", 30, read)))
+    assert plain.pop("key").numpy().tolist() == stored["key"].numpy().tolist()
+    served = loaded.prepare(plain)
+    for name, expected in flatten(stored["inputs"], "inputs").items():
+        equal(served[name], expected)
+    assert served["inputs/pieces"].flat_values.shape[0] > 30
 
 
 def equal(left, right):
@@ -240,6 +296,37 @@ def test_weights_may_be_nested_and_of_any_shape(raw, tmp_path):
     np.testing.assert_array_equal(batch["sample_weight"]["all"], labels)
     expected = np.stack([labels, labels + 1], 1)
     np.testing.assert_array_equal(batch["sample_weight"]["numbers"], expected)
+
+
+class NoImages(Plain):
+    """Counts what cannot be counted."""
+
+    def analyzers(self, source):
+        return {"pixels": Moments(lambda batch: batch["image"])}
+
+
+class TooManyValues(Plain):
+    """Counts values of which there are many."""
+
+    def analyzers(self, source):
+        return {"keys": ValueCounts(lambda batch: batch["image"])}
+
+
+def test_an_analyzers_fault_is_told_without_beams_traceback(raw, tmp_path, monkeypatch):
+    with pytest.raises(TypeError, match=r"^The analyzer `pixels` \(Moments\) needs numbers"):
+        run(raw, folder(tmp_path, "type"), NoImages())
+    monkeypatch.setattr(analyzer_accumulators, "MAX_VALUES", 100)
+    with pytest.raises(
+        ValueError, match="^The analyzer `keys`: ValueCounts is for .*most 100 dist"
+    ):
+        run(raw, folder(tmp_path, "values"), TooManyValues())
+
+
+def test_an_empty_training_split_is_told(tmp_path):
+    (tmp_path / "shard").touch()
+    read = read_features(Everything(), FEATURES)
+    with pytest.raises(ValueError, match=r"^The analyzers \(words, .* need a training split with"):
+        analyze([str(tmp_path / "shard")], Everything(), FEATURES, read, tmp_path, tmp_path)
 
 
 class WrongWeight(Plain):
