@@ -126,12 +126,10 @@ def summary(directory) -> dict:
     found = json.loads((Path(directory) / SUMMARY).read_text(encoding="utf-8"))
     version = found.get("format_version", 1)
     if version == 1:  # it counted each reason for itself, and kept no bytes
-        kinds = _Kinds(Limits())
-        for entry in entries(directory):
-            kinds.add(entry)
         read, good = found["bad"] + found["good"], found["good"]
         counts = {"read": read, "good": good, "bad": found["bad"], "kept_bytes": 0}
-        return {"format_version": FORMAT_VERSION, **counts, "reasons": kinds.sorted()}
+        reasons = reasons_of(entries(directory))
+        return {"format_version": FORMAT_VERSION, **counts, "reasons": reasons}
     if version != FORMAT_VERSION:
         raise ValueError(
             f"The quarantine must have the format_version {FORMAT_VERSION} or less. Received: "
@@ -139,6 +137,14 @@ def summary(directory) -> dict:
             "use that, or run the pipeline again."
         )
     return found
+
+
+def reasons_of(some: Iterable[dict]) -> list[dict]:
+    """The kinds of reasons of some entries, as `reasons` in `summary.json`."""
+    kinds = _Kinds(Limits())
+    for entry in some:
+        kinds.add(entry)
+    return kinds.sorted()
 
 
 def too_many(found: dict, max_bad_fraction: float) -> str | None:

@@ -99,6 +99,25 @@ def report(run, store, database, output) -> int:
 
 
 @cli.command()
+@click.argument("run", required=False)
+@click.option("--reason", metavar="TEXT", help="Only records whose reason has TEXT in it.")
+@click.option("--file", "files", multiple=True, help="Only records of this file; repeatable.")
+@click.option(
+    "--limit", default=20, show_default=True, help="Records shown with --reason or --file."
+)
+@click.option("--extract", metavar="DIR", help="Write the bytes that were kept into files in DIR.")
+@click.option("--replay", is_flag=True, help="Read the files again: which records are good now?")
+@STORE
+@DATABASE
+@JSON
+def quarantine(run, **options) -> int:
+    """List the records that RUN (or the newest) could not use, by reason."""
+    from penstock.tfx.quarantine_command import quarantine_of_run
+
+    return quarantine_of_run(run, **options)
+
+
+@cli.command()
 @click.argument("run")
 @click.argument("step")
 @STORE

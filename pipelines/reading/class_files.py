@@ -124,6 +124,12 @@ class ClassFiles(FileSource, NamePattern):
     def features(self) -> Features:
         return {self.medium: self.medium_feature(), **self._names.features()}
 
+    def only(self, files: frozenset[str]) -> "ClassFiles":
+        some = self.model_copy()
+        # Classes and splits stay those of the whole: they are found before the files are chosen.
+        some.__dict__["_found"] = [found for found in self._found if found.where in files]
+        return some if some._found else self
+
     def read(self, pipeline):
         import apache_beam as beam
 
