@@ -1,240 +1,125 @@
-"""Statistics against a schema: `Anomalies` (tensorflow_metadata).
+"""Statistics against a schema and against other data: `Anomalies` (tensorflow_metadata).
 
-Errors: a feature is missing or new, has another type, is absent too often, has another number of
-values, a class that the schema does not know, a number outside its range, NaN or infinity where
-they are not allowed, images that cannot be decoded, a label with one class only. Warnings: a
-label's classes are spread differently over a split than over the first one (usually training), by
-the L-infinity distance and beyond what chance explains; classes without an example.
+What is looked for is in `validation/`. Each anomaly is a sentence with its numbers and, where the
+examples are given, keys of records that show it. Errors can stop the run (`data.on_anomaly`,
+`data.anomalies`), warnings cannot.
 """
 
-import math
-from collections import Counter
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from google.protobuf import text_format
 from tensorflow_metadata.proto.v0 import anomalies_pb2, schema_pb2, statistics_pb2
 
-from penstock.pipelines.statistics_files import NUM_CLASSES, NUM_UNDECODABLE, by_name, common_stats
+from penstock.pipelines.statistics_files import by_name
+from penstock.pipelines.validation import association, drift, label_checks, structure
+from penstock.pipelines.validation.drift import COMPARATOR, Measurement, Reference
+from penstock.pipelines.validation.finding import Finding, Kind
+from penstock.pipelines.validation.schema_checks import of_dataset
+from penstock.pipelines.validation.settings import Action, first_match
 
 FILE = "anomalies.pbtxt"
-Kind = anomalies_pb2.AnomalyInfo
-SHOWN = 5
-"""Unknown values that a sentence names at most."""
-
-_CALLED = {
-    statistics_pb2.FeatureNameStatistics.INT: "INT",
-    statistics_pb2.FeatureNameStatistics.FLOAT: "FLOAT",
-    statistics_pb2.FeatureNameStatistics.STRING: "BYTES",
-    statistics_pb2.FeatureNameStatistics.BYTES: "BYTES",
-}
+FALSE_ALARM = 0.001
+"""The probability that chance alone makes an anomaly of clean data, for all comparisons together."""
 
 
 @dataclass(frozen=True)
-class Finding:
-    """One thing that does not fit."""
+class Found:
+    """All findings of a validation, and the distances that were measured."""
 
-    feature: str
-    kind: int
-    short: str
-    sentence: str
-    is_error: bool = True
+    findings: list[Finding]
+    measurements: list[Measurement] = field(default_factory=list)
+
+
+def find(
+    statistics: statistics_pb2.DatasetFeatureStatisticsList,
+    schema: schema_pb2.Schema,
+    references: Sequence[Reference] = (),
+    train_split: str = "train",
+    slices: Sequence[statistics_pb2.DatasetFeatureStatistics] = (),
+) -> Found:
+    """All that does not fit, of all splits.
+
+    Args:
+        references: other data to compare with.
+        slices: statistics of the slices of these data.
+    """
+    datasets = [dataset for dataset in statistics.datasets if dataset.num_examples]
+    pairs = [drift.pairs_of(datasets, reference, train_split) for reference in references]
+    # Each feature may be compared by its values and by how often it is missing; and within classes.
+    compared = sum(2 * len(mine.features) for several in pairs for mine, _ in several)
+    alpha = FALSE_ALARM / (1 + compared + len(schema.feature) * len(datasets))
+    findings, measurements = [], []
+    for dataset in datasets:
+        findings += of_dataset(dataset, schema, alpha)
+    for dataset in datasets[1:]:
+        findings += label_checks.skew(datasets[0], dataset, schema)
+    findings += label_checks.nothing_to_learn(datasets, schema)
+    for reference, compared_pairs in zip(references, pairs, strict=True):
+        found, measured = drift.compare(compared_pairs, reference, schema, alpha)
+        findings += found
+        measurements += measured
+        if reference.is_drift:
+            findings += structure.number_of_examples(datasets, reference, schema)
+            moved = {measurement.feature for measurement in measured if measurement.excess > 0}
+            findings += _labels(datasets, reference, schema, train_split, slices, moved, alpha)
+            if reference.structure:
+                findings += structure.structure(datasets, reference, alpha)
+    return Found(findings, measurements)
+
+
+def _labels(datasets, reference, schema, train_split, slices, moved, alpha):
+    comparators = {feature.name: feature.drift_comparator for feature in schema.feature}
+    for dataset in datasets:
+        if dataset.name == train_split and reference.slices:
+            comparators = {n: comparators.get(n, COMPARATOR()) for n in by_name(dataset)}
+            yield from association.exchanged(
+                dataset, slices, reference.slices, reference, moved, comparators, alpha
+            )
 
 
 def validate(
     statistics: statistics_pb2.DatasetFeatureStatisticsList, schema: schema_pb2.Schema
 ) -> anomalies_pb2.Anomalies:
-    """All anomalies of all splits; features are the keys of `anomaly_info`."""
-    datasets = [dataset for dataset in statistics.datasets if dataset.num_examples]
-    findings = []
-    for dataset in datasets:
-        findings += _of_dataset(dataset, schema)
-    for dataset in datasets[1:]:
-        findings += _skew(datasets[0], dataset, schema)
-    findings += _nothing_to_learn(datasets, schema)
-    return _to_proto(findings, schema)
+    """All anomalies of all splits against a schema; features are the keys of `anomaly_info`."""
+    return to_proto(find(statistics, schema), schema)
 
 
-def _of_dataset(dataset, schema):
-    found = by_name(dataset)
-    for feature in schema.feature:
-        where = f"in the split `{dataset.name}`"
-        if feature.deprecated:
-            continue
-        if feature.name not in found:
-            if feature.presence.min_count or feature.presence.min_fraction:
-                sentence = f"The schema expects the feature, but it is not {where}."
-                yield Finding(feature.name, Kind.SCHEMA_MISSING_COLUMN, "Missing", sentence)
-            continue
-        for kind, short, sentence in _of_feature(found[feature.name], feature, schema):
-            yield Finding(feature.name, kind, short, f"{sentence} {where}.")
-    for name in found.keys() - {feature.name for feature in schema.feature}:
-        sentence = f"The feature is in the split `{dataset.name}`, but not in the schema."
-        yield Finding(name, Kind.SCHEMA_NEW_COLUMN, "New", sentence)
+def with_actions(findings: list[Finding], actions: dict[str, Action]) -> list[Finding]:
+    """Findings as `data.anomalies` wants them: "ignore" leaves out, "warn" makes warnings."""
+    kept = []
+    for finding in findings:
+        action = first_match(actions, finding.feature) if finding.feature else None
+        if action == "warn" and finding.is_error:
+            finding = replace(finding, is_error=False)
+        if action != "ignore":
+            kept.append(finding)
+    return kept
 
 
-def _of_feature(statistics, feature, schema):
-    """Yields (kind, short description, beginning of a sentence)."""
-    expected, received = schema_pb2.FeatureType.Name(feature.type), _CALLED[statistics.type]
-    if expected != received:
-        yield Kind.UNEXPECTED_DATA_TYPE, "Type", f"Expected type {expected}, found {received}"
-        return
-    yield from _presence(common_stats(statistics), feature)
-    yield from _classes(statistics, feature, schema)
-    yield from _range(statistics, feature)
-    yield from _undecodable(statistics)
+def with_records(findings: list[Finding], keys: dict[int, list[str]]) -> list[Finding]:
+    """Findings whose sentences end with keys of records, from `example_records.keys_of`."""
+    shown = list(findings)
+    for index, of_finding in keys.items():
+        records = ", ".join(f"`{key}`" for key in of_finding)
+        sentence = f"{findings[index].sentence} For example: {records}."
+        shown[index] = replace(findings[index], sentence=sentence)
+    return shown
 
 
-def _presence(common, feature):
-    total = common.num_non_missing + common.num_missing
-    fraction = common.num_non_missing / total
-    if fraction < feature.presence.min_fraction:
-        sentence = (
-            f"Expected in at least {feature.presence.min_fraction:.2%} of the examples, "
-            f"found in {fraction:.2%}"
-        )
-        yield Kind.FEATURE_TYPE_LOW_FRACTION_PRESENT, "Absent too often", sentence
-    if not (common.num_non_missing and feature.HasField("value_count")):
-        return
-    allowed = feature.value_count
-    if common.min_num_values < allowed.min:
-        sentence = f"Expected at least {allowed.min} values, found {common.min_num_values}"
-        yield Kind.FEATURE_TYPE_LOW_NUMBER_VALUES, "Too few values", sentence
-    if allowed.max and common.max_num_values > allowed.max:
-        sentence = f"Expected at most {allowed.max} values, found {common.max_num_values}"
-        yield Kind.FEATURE_TYPE_HIGH_NUMBER_VALUES, "Too many values", sentence
-
-
-def _classes(statistics, feature, schema):
-    known = None
-    if feature.domain:
-        known = {d.name: d.value for d in schema.string_domain}.get(feature.domain)
-    elif feature.HasField("string_domain"):
-        known = feature.string_domain.value
-    if known is None:
-        return
-    ranks = statistics.string_stats.rank_histogram.buckets
-    new = [bucket for bucket in ranks if bucket.sample_count and bucket.label not in known]
-    if new:
-        shown = ", ".join(f"{b.label!r} ({b.sample_count:g} times)" for b in new[:SHOWN])
-        more = f" and {len(new) - SHOWN} more" if len(new) > SHOWN else ""
-        sentence = f"Values that the schema does not know: {shown}{more}"
-        yield Kind.ENUM_TYPE_UNEXPECTED_STRING_VALUES, "Unexpected values", sentence
-
-
-def _nothing_to_learn(datasets, schema):
-    """A label with one class (an accuracy of 1.0 would mean nothing), and classes without examples.
-
-    The schema's classes are those of the training split.
-    """
-    domains = {domain.name: domain.value for domain in schema.string_domain}
-    for feature in schema.feature:
-        found = [by_name(d)[feature.name] for d in datasets if feature.name in by_name(d)]
-        known = domains.get(feature.domain)
-        if known is None or not any(s.name == NUM_CLASSES for f in found for s in f.custom_stats):
-            continue
-        if len(known) == 1:
-            sentence = (
-                f"All examples of the training split are of one class, {known[0]!r}, so that there "
-                "is nothing to tell it from; expected at least two classes."
-            )
-            yield Finding(feature.name, Kind.FEATURE_TYPE_LOW_UNIQUE, "One class", sentence)
-        counts = Counter()
-        for statistics in found:
-            for bucket in statistics.string_stats.rank_histogram.buckets:
-                counts[bucket.label] += bucket.sample_count
-        missing = sorted(name for name, count in counts.items() if not count and name not in known)
-        if missing:
-            shown = ", ".join(map(repr, missing[:SHOWN]))
-            more = f" and {len(missing) - SHOWN} more" if len(missing) > SHOWN else ""
-            sentence = f"Classes without an example, which cannot be learned: {shown}{more}."
-            yield Finding(
-                feature.name,
-                Kind.FEATURE_TYPE_NOT_PRESENT,
-                "Unused class",
-                sentence,
-                is_error=False,
-            )
-
-
-def _range(statistics, feature):
-    stats = statistics.num_stats
-    if not stats.histograms:
-        return
-    if feature.HasField("float_domain"):
-        domain, kinds = (
-            feature.float_domain,
-            (Kind.FLOAT_TYPE_SMALL_FLOAT, Kind.FLOAT_TYPE_BIG_FLOAT),
-        )
-    elif feature.HasField("int_domain"):
-        domain, kinds = feature.int_domain, (Kind.INT_TYPE_SMALL_INT, Kind.INT_TYPE_BIG_INT)
-    else:
-        return
-    num_nan = stats.histograms[0].num_nan
-    if getattr(domain, "disallow_nan", False) and num_nan:
-        yield Kind.FLOAT_TYPE_HAS_NAN, "NaN", f"Expected no NaN, found {num_nan}"
-    if num_nan == stats.common_stats.tot_num_values:
-        return
-    if domain.HasField("min") and stats.min < domain.min:
-        sentence = f"Expected at least {domain.min:g}, found {stats.min:g}"
-        yield kinds[0], "Value too small", sentence
-    if domain.HasField("max") and stats.max > domain.max:
-        sentence = f"Expected at most {domain.max:g}, found {stats.max:g}"
-        yield kinds[1], "Value too large", sentence
-    if getattr(domain, "disallow_inf", False) and math.inf in (abs(stats.min), abs(stats.max)):
-        yield Kind.FLOAT_TYPE_HAS_INF, "Infinity", "Expected no infinity, found some"
-
-
-def _undecodable(statistics):
-    for stat in statistics.custom_stats:
-        if stat.name == NUM_UNDECODABLE and stat.num:
-            sentence = f"{stat.num:g} images cannot be decoded"
-            yield Kind.LOW_SUPPORTED_IMAGE_FRACTION, "Undecodable images", sentence
-
-
-def _skew(first, other, schema):
-    """A label's L-infinity distance between two splits, where the schema sets a threshold."""
-    left, right = by_name(first), by_name(other)
-    for feature in schema.feature:
-        threshold = feature.skew_comparator.infinity_norm.threshold
-        if not threshold or feature.name not in left or feature.name not in right:
-            continue
-        label, a, b, chance = _largest_difference(left[feature.name], right[feature.name])
-        if abs(a - b) > threshold + chance:
-            sentence = (
-                f"{label!r} makes up {a:.1%} of the split `{first.name}` and {b:.1%} of "
-                f"`{other.name}`; at most {threshold:.1%} difference is expected (and "
-                f"{chance:.1%} for chance)."
-            )
-            yield Finding(
-                feature.name, Kind.COMPARATOR_L_INFTY_HIGH, "Skew", sentence, is_error=False
-            )
-
-
-def _largest_difference(left, right):
-    """(class, its two shares, three standard errors of their difference)."""
-    counts = []
-    for statistics in (left, right):
-        buckets = statistics.string_stats.rank_histogram.buckets
-        counts.append({bucket.label: bucket.sample_count for bucket in buckets})
-    n, m = (sum(c.values()) for c in counts)
-    if not n or not m:
-        return "", 0.0, 0.0, 0.0
-    labels = sorted(counts[0].keys() | counts[1].keys())
-    shares = [(label, counts[0].get(label, 0) / n, counts[1].get(label, 0) / m) for label in labels]
-    label, a, b = max(shares, key=lambda share: abs(share[1] - share[2]))
-    pooled = (a * n + b * m) / (n + m)
-    return label, a, b, 3 * math.sqrt(pooled * (1 - pooled) * (1 / n + 1 / m))
-
-
-def _to_proto(findings, schema):
+def to_proto(found: Found, schema: schema_pb2.Schema) -> anomalies_pb2.Anomalies:
+    """Features are the keys of `anomaly_info`; what concerns all data is `dataset_anomaly_info`."""
     proto = anomalies_pb2.Anomalies(
         baseline=schema, anomaly_name_format=anomalies_pb2.Anomalies.SERIALIZED_PATH
     )
-    for finding in sorted(findings, key=lambda f: (f.feature, f.kind, f.sentence)):
-        info = proto.anomaly_info[finding.feature]
-        if not info.reason:
-            info.path.step.append(finding.feature)
+    for finding in sorted(found.findings, key=lambda f: (f.feature, f.kind, f.sentence)):
+        if finding.feature:
+            info = proto.anomaly_info[finding.feature]
+            if not info.reason:
+                info.path.step.append(finding.feature)
+        else:
+            info = proto.dataset_anomaly_info
         severity = Kind.ERROR if finding.is_error else Kind.WARNING
         info.severity = max(info.severity, severity)
         info.reason.add(
@@ -243,12 +128,39 @@ def _to_proto(findings, schema):
         several = len(info.reason) > 1
         info.short_description = "Multiple errors" if several else finding.short
         info.description = " ".join(reason.description for reason in info.reason)
+    _add_measurements(proto, found.measurements)
     return proto
 
 
+def _add_measurements(proto, measurements):
+    """Of each feature and distance that of the split which comes nearest to its limit."""
+    worst: dict[tuple, Measurement] = {}
+    for measured in measurements:
+        place = (measured.feature, measured.is_drift, measured.kind)
+        if place not in worst or measured.excess > worst[place].excess:
+            worst[place] = measured
+    kinds = {
+        Kind.COMPARATOR_L_INFTY_HIGH: anomalies_pb2.DriftSkewInfo.Measurement.L_INFTY,
+        Kind.COMPARATOR_JENSEN_SHANNON_DIVERGENCE_HIGH: (
+            anomalies_pb2.DriftSkewInfo.Measurement.JENSEN_SHANNON_DIVERGENCE
+        ),
+    }
+    infos: dict[str, anomalies_pb2.DriftSkewInfo] = {}
+    for (feature, is_drift, kind), measured in sorted(worst.items()):
+        if feature not in infos:
+            infos[feature] = proto.drift_skew_info.add()
+            infos[feature].path.step.append(feature)
+        info = infos[feature]
+        place = info.drift_measurements if is_drift else info.skew_measurements
+        limit = measured.limit + measured.chance
+        place.add(type=kinds[kind], value=measured.value, threshold=limit)
+
+
 def sentences(anomalies: anomalies_pb2.Anomalies, severity: int) -> list[str]:
-    """A sentence for each feature with anomalies of this severity, sorted."""
-    return [
+    """A sentence for each feature with anomalies of this severity, sorted; all data come first."""
+    whole = anomalies.dataset_anomaly_info
+    first = [whole.description] if whole.reason and whole.severity == severity else []
+    return first + [
         f"`{name}`: {info.description}"
         for name, info in sorted(anomalies.anomaly_info.items())
         if info.severity == severity

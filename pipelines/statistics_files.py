@@ -7,6 +7,7 @@ for each slice, named `train: species=Adelie`. Both are `DatasetFeatureStatistic
 import hashlib
 from pathlib import Path
 
+from google.protobuf.message import DecodeError
 from tensorflow_metadata.proto.v0 import statistics_pb2
 
 FILE = "statistics.binpb"
@@ -44,6 +45,24 @@ def read_slices(directory) -> statistics_pb2.DatasetFeatureStatisticsList:
     """Reads `slices.binpb`: one dataset for each slice; none where no slices were asked for."""
     path = Path(directory) / SLICES_FILE
     return _read(path) if path.exists() else statistics_pb2.DatasetFeatureStatisticsList()
+
+
+def read_file(path) -> statistics_pb2.DatasetFeatureStatisticsList:
+    """Reads any file of statistics.
+
+    Raises:
+        ValueError: it is no serialised `DatasetFeatureStatisticsList`, or an empty one.
+    """
+    try:
+        found = _read(Path(path))
+    except DecodeError:
+        found = statistics_pb2.DatasetFeatureStatisticsList()
+    if not any(dataset.num_examples for dataset in found.datasets):
+        raise ValueError(
+            f"`{path}` holds no statistics. Expected: a binary `DatasetFeatureStatisticsList` of "
+            "tensorflow_metadata, the `statistics.binpb` of a run, of at least one example."
+        )
+    return found
 
 
 def _read(path):

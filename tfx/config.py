@@ -19,6 +19,7 @@ from pydantic import (
 from penstock.pipelines.bad_records import Limits
 from penstock.pipelines.config import Config
 from penstock.pipelines.sources.source import Source
+from penstock.pipelines.validation.settings import Action, DriftConfig, SkewConfig
 from penstock.tfx.training.config import TrainConfig
 
 Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
@@ -47,7 +48,8 @@ class DataConfig(Config, Generic[SourceType]):
     """Where the data comes from, how it is split, and what is too bad to go on with.
 
     `splits` divides the records that have no split of their own, by a hash of their key; the
-    source's own splits are kept, but for `split_from`, which is divided too.
+    source's own splits are kept, but for `split_from`, which is divided too. `anomalies` says by name
+    or pattern (`image/*`) of a feature what `on_anomaly` says for all.
     """
 
     source: Annotated[SourceType, Field(description="{type: ...} and the keys of that source")]
@@ -58,7 +60,10 @@ class DataConfig(Config, Generic[SourceType]):
     shards: Annotated[int, Field(gt=0, le=100_000)] | None = None
     statistics: StatisticsConfig = StatisticsConfig()
     reviewed_schema: Path | None = None
+    drift: DriftConfig = DriftConfig()
+    skew: SkewConfig = SkewConfig()
     on_anomaly: Literal["stop", "warn"] = "stop"
+    anomalies: dict[str, Action] = {}
 
     @field_validator("splits")
     @classmethod

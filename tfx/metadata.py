@@ -319,6 +319,48 @@ class Metadata:
                     return model
         return None
 
+    def latest_good_statistics(self, pipeline: str, candidate: str) -> ArtifactRecord | None:
+        """The statistics of the data that last passed their check in a pipeline.
+
+        Args:
+            candidate: the content digest of the statistics to be compared with them.
+
+        Returns:
+            Those of other data, or None. The very same data are compared as they were when they
+            passed, so that an unchanged run is a cached one; unless they passed although they had
+            drifted (`on_anomaly: warn`): then they have been accepted, and are compared with
+            themselves.
+        """
+        query = (
+            sa.select(associations.c.execution, artifacts.c.properties)
+            .join(artifacts, artifacts.c.execution == associations.c.execution)
+            .join(contexts, (contexts.c.name == associations.c.run) & (contexts.c.type == "run"))
+            .join(executions, executions.c.id == associations.c.execution)
+            .where((contexts.c.parent == pipeline) & (artifacts.c.type == "Anomalies"))
+            .where(executions.c.gate.is_(None))
+            .order_by(associations.c.number.desc())
+        )
+        with self._connect() as connection:
+            rows = connection.execute(query).all()
+        # A thousand nightly runs may have reused one check: each execution is looked at once.
+        for execution, properties in {row.execution: row.properties for row in rows}.items():
+            inputs = self.inputs_of(execution)
+            statistics, baseline = inputs.get("statistics"), inputs.get("baseline")
+            if statistics is None or statistics.state != LIVE:
+                continue
+            if statistics.content_digest != candidate or properties.get("drifted"):
+                return statistics
+            return baseline if baseline and baseline.state == LIVE else None
+        return None
+
+    def output_of(self, run: str, step: str, output: str) -> ArtifactRecord | None:
+        """What a run's step made, or took from the cache; None if it is not there or not whole."""
+        for name, _, record in self.steps_of(run):
+            artifact = record.outputs.get(output) if name == step else None
+            if artifact is not None and artifact.state == LIVE:
+                return artifact
+        return None
+
     def _records(self, where) -> list[ExecutionRecord]:
         with self._connect() as connection:
             rows = connection.execute(

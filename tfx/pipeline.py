@@ -32,6 +32,23 @@ class LatestBlessedModel:
 
 
 @dataclass(frozen=True)
+class LatestGoodStatistics:
+    """An input that is the statistics of the last data of this pipeline that passed their check.
+
+    Attributes:
+        candidate: the statistics that are being checked; see `Metadata.latest_good_statistics`.
+        run: a run whose statistics are taken instead; None for the last good ones.
+    """
+
+    candidate: OutputOf
+    run: str | None = None
+
+
+Earlier = LatestBlessedModel | LatestGoodStatistics
+"""Inputs that come from earlier runs, and are absent where there was none."""
+
+
+@dataclass(frozen=True)
 class Step:
     """One step: a component, its parameters and where its inputs come from.
 
@@ -43,14 +60,12 @@ class Step:
     name: str
     component: type[Component]
     parameters: Config
-    inputs: dict[str, OutputOf | LatestBlessedModel] = field(default_factory=dict)
+    inputs: dict[str, OutputOf | Earlier] = field(default_factory=dict)
     after: tuple[str, ...] = ()
 
     def upstream(self) -> set[str]:
         """The steps that this one waits for."""
-        sources = (
-            s.candidate if isinstance(s, LatestBlessedModel) else s for s in self.inputs.values()
-        )
+        sources = (s.candidate if isinstance(s, Earlier) else s for s in self.inputs.values())
         return {source.step for source in sources} | set(self.after)
 
 

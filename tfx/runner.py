@@ -19,7 +19,7 @@ from penstock.tfx.component import Environment, Input
 from penstock.tfx.crash_points import reach
 from penstock.tfx.explain import differences
 from penstock.tfx.memory import memory_allows_worker
-from penstock.tfx.pipeline import LatestBlessedModel, Pipeline, Step
+from penstock.tfx.pipeline import Earlier, LatestGoodStatistics, Pipeline, Step
 from penstock.tfx.store import Store, StoreUnusable, new_id
 from penstock.tfx.worker_pool import Worker, WorkerPool, covers, merge_environments
 
@@ -95,6 +95,7 @@ def run_pipeline(
     """
     started = time.monotonic()
     faults = [f for step in pipeline.steps for f in step.component.check(step.parameters)]
+    faults += _unknown_runs(pipeline, store)
     if faults:
         raise ValueError("\n".join(faults))
     with store.full_disk_explained(), store.lease(run):
@@ -121,6 +122,26 @@ def run_pipeline(
                 facts = {"reason": reason, "stopped_at": step}
                 store.metadata.end_run(run, state, facts, time.monotonic() - started)
     return RunResult(run, state, reason, step, running.states, time.monotonic() - started)
+
+
+def _unknown_runs(pipeline: Pipeline, store: Store) -> list[str]:
+    """Faults of runs whose statistics a step asks for by name."""
+    faults = []
+    for source in (source for step in pipeline.steps for source in step.inputs.values()):
+        if not isinstance(source, LatestGoodStatistics) or source.run is None:
+            continue
+        try:
+            run = store.resolve_run(source.run)["run"]
+        except ValueError as error:
+            faults.append(f"`data.drift.baseline` must be the name of a run: {error}")
+            continue
+        wanted = source.candidate
+        if run != source.run or store.metadata.output_of(run, wanted.step, wanted.output) is None:
+            faults.append(
+                f"`data.drift.baseline` must be the full name of a run with the step "
+                f"{wanted.step} complete. Received: {source.run!r}. `penstock runs` lists them."
+            )
+    return faults
 
 
 def _unusable(store: Store, error: OSError | StoreUnusable) -> str:
@@ -211,10 +232,8 @@ class _Run:
     def _resolve_inputs(self, state: StepState) -> None:
         state.inputs, state.numbers = {}, {}
         for name, source in state.step.inputs.items():
-            if isinstance(source, LatestBlessedModel):
-                candidate = self.states[source.candidate.step].record
-                digest = candidate.outputs[source.candidate.output].content_digest
-                artifact = self.store.metadata.latest_blessed_model(self.pipeline.name, digest)
+            if isinstance(source, Earlier):
+                artifact = self._earlier(source)
                 if artifact is not None and not self._is_whole(artifact):
                     artifact = None
             else:
@@ -222,6 +241,17 @@ class _Run:
             if artifact is not None:
                 state.inputs[name] = self.store.as_input(artifact)
                 state.numbers[name] = artifact.number
+
+    def _earlier(self, source: Earlier):
+        """An artifact of an earlier run, or None."""
+        metadata = self.store.metadata
+        if isinstance(source, LatestGoodStatistics) and source.run is not None:
+            return metadata.output_of(source.run, source.candidate.step, source.candidate.output)
+        candidate = self.states[source.candidate.step].record
+        digest = candidate.outputs[source.candidate.output].content_digest
+        if isinstance(source, LatestGoodStatistics):
+            return metadata.latest_good_statistics(self.pipeline.name, digest)
+        return metadata.latest_blessed_model(self.pipeline.name, digest)
 
     def _is_whole(self, artifact) -> bool:
         try:

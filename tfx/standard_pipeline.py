@@ -26,7 +26,7 @@ from penstock.tfx.components.trainer import Trainer
 from penstock.tfx.components.transform import Transform
 from penstock.tfx.extra_steps import with_extra_steps
 from penstock.tfx.load_config import RunConfig
-from penstock.tfx.pipeline import LatestBlessedModel, OutputOf, Pipeline, Step
+from penstock.tfx.pipeline import LatestBlessedModel, LatestGoodStatistics, OutputOf, Pipeline, Step
 
 EXAMPLES = OutputOf("ExampleGen", "examples")
 STATISTICS = OutputOf("StatisticsGen", "statistics")
@@ -73,17 +73,23 @@ def _data_steps(config: RunConfig) -> list[Step]:
     schema_gen = SchemaGen.Parameters(
         reviewed_schema=_path(data.reviewed_schema), train_split=_train_split(config)
     )
-    validator = ExampleValidator.Parameters(on_anomaly=data.on_anomaly)
+    validator = ExampleValidator.Parameters(
+        on_anomaly=data.on_anomaly,
+        actions=data.anomalies,
+        drift=data.drift,
+        skew=data.skew,
+        train_split=_train_split(config),
+        is_reviewed=data.reviewed_schema is not None,
+    )
+    validated = {"statistics": STATISTICS, "schema": SCHEMA, "examples": EXAMPLES}
+    if data.drift.baseline != "none":
+        run = None if data.drift.baseline == "latest" else data.drift.baseline
+        validated["baseline"] = LatestGoodStatistics(STATISTICS, run)
     return [
         Step("ExampleGen", ExampleGen, example_gen),
         Step("StatisticsGen", StatisticsGen, statistics_gen, {"examples": EXAMPLES}),
-        Step("SchemaGen", SchemaGen, schema_gen, {"statistics": STATISTICS}),
-        Step(
-            "ExampleValidator",
-            ExampleValidator,
-            validator,
-            {"statistics": STATISTICS, "schema": SCHEMA},
-        ),
+        Step("SchemaGen", SchemaGen, schema_gen, {"statistics": STATISTICS, "examples": EXAMPLES}),
+        Step("ExampleValidator", ExampleValidator, validator, validated),
     ]
 
 

@@ -3,14 +3,18 @@
 from pathlib import Path
 
 from penstock.pipelines.config import Config
-from penstock.tfx.artifacts import Schema, Statistics
+from penstock.tfx.artifacts import Examples, Schema, Statistics
 from penstock.tfx.component import Component, Environment, ExecutionContext
 
 
 class SchemaGen(Component):
-    """Infers what the data are, or takes the schema that a person has reviewed."""
+    """Infers what the data are, or takes the schema that a person has reviewed.
 
-    inputs = {"statistics": Statistics}
+    Of the examples only the description is read: which features may be missing.
+    """
+
+    inputs = {"statistics": Statistics, "examples": Examples}
+    optional_inputs = frozenset({"examples"})
     outputs = {"schema": Schema}
 
     class Parameters(Config):
@@ -55,6 +59,18 @@ class SchemaGen(Component):
             found = schema.read(reviewed)
         else:
             statistics = statistics_files.read(context.inputs["statistics"].path)
-            found = schema.infer(statistics, context.parameters.train_split)
+            optional = _optional(context.inputs)
+            found = schema.infer(statistics, context.parameters.train_split, optional)
         schema.write(context.outputs["schema"].path, found)
         context.progress(features=len(found.feature), reviewed="yes" if reviewed else "no")
+
+
+def _optional(inputs) -> set[str]:
+    """Features that an example may lack, by their description."""
+    from penstock.pipelines import examples
+    from penstock.pipelines.features import is_optional
+
+    if "examples" not in inputs:
+        return set()
+    described = examples.features(inputs["examples"].path)
+    return {name for name, feature in described.items() if is_optional(feature)}

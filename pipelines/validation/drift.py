@@ -1,0 +1,277 @@
+"""The data against other data: those of the last good run (drift), or a serving log (skew).
+
+Categories by their L-infinity distance, numbers (derived ones too: `image/brightness`) by their
+Jensen-Shannon divergence, missing values by their share: an error where a distance is beyond its
+limit and what chance explains (`distances.py`). What no distance shows is in `structure.py`.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+
+from tensorflow_metadata.proto.v0 import schema_pb2, statistics_pb2
+
+from penstock.pipelines.statistics_files import by_name, common_stats
+from penstock.pipelines.validation import distances
+from penstock.pipelines.validation.finding import (
+    Finding,
+    Kind,
+    has_numbers,
+    lists_all_values,
+    num_of_nan,
+    value_counts,
+)
+from penstock.pipelines.validation.settings import ComparisonConfig, DriftConfig
+
+COMPARATOR = schema_pb2.FeatureComparator
+SAME_FACTOR = 0.05
+"""By how much mean, median and standard deviation may differ in what they were multiplied by."""
+
+
+@dataclass(frozen=True)
+class Reference:
+    """Other data that these are compared with.
+
+    Attributes:
+        datasets: their statistics.
+        called: what a sentence calls them: "the last good run".
+        settings: limits; with a `DriftConfig` they are earlier data of the same pipeline.
+        slices: statistics of their slices, where there are any.
+        structure: whether features and classes must be the same; not where a person has reviewed
+            the schema, which then says which are expected.
+    """
+
+    datasets: statistics_pb2.DatasetFeatureStatisticsList
+    called: str
+    settings: ComparisonConfig
+    slices: tuple[statistics_pb2.DatasetFeatureStatistics, ...] = ()
+    structure: bool = True
+
+    @property
+    def is_drift(self) -> bool:
+        """Whether they are earlier data of the same pipeline."""
+        return isinstance(self.settings, DriftConfig)
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """The distance of one feature in one split, for `drift_skew_info`."""
+
+    feature: str
+    kind: int
+    value: float
+    limit: float
+    chance: float
+    is_drift: bool
+
+    @property
+    def excess(self) -> float:
+        """By how much it is beyond its limit and chance."""
+        return self.value - self.limit - self.chance
+
+
+def pairs_of(datasets, reference: Reference, train_split: str) -> list[tuple]:
+    """(these data, those) to compare: split by split, or the training split with what is served."""
+    there = [dataset for dataset in reference.datasets.datasets if dataset.num_examples]
+    if reference.is_drift:
+        by_split = {dataset.name: dataset for dataset in there}
+        return [(d, by_split[d.name]) for d in datasets if d.name in by_split]
+    train = [dataset for dataset in datasets if dataset.name == train_split]
+    return [(mine, other) for mine in train for other in there]
+
+
+def compare(pairs: Iterable[tuple], reference: Reference, schema, alpha: float):
+    """Distances of all features of all pairs: (findings, measurements).
+
+    Args:
+        alpha: of one comparison; see `distances.py`.
+    """
+    comparators = {
+        feature.name: feature.drift_comparator if reference.is_drift else feature.skew_comparator
+        for feature in schema.feature
+    }
+    findings: dict[tuple, list] = {}
+    measurements = []
+    for mine, other in pairs:
+        here, there = by_name(mine), by_name(other)
+        for name in (name for name in here if name in there):
+            comparator = comparators.get(name, COMPARATOR())
+            limits = reference.settings.limits_of(name, comparator)
+            if not comparator.HasField("jensen_shannon_divergence") and _is_text(here[name]):
+                limits = limits.model_copy(update={"jensen_shannon": None})
+            for measured, finding in _of_feature(
+                name, here[name], there[name], limits, reference, mine.name, alpha
+            ):
+                measurements.append(measured)
+                if measured.excess > 0:
+                    kept = findings.setdefault((name, finding.short), [])
+                    kept.append((measured.excess, finding))
+    return [_worst(found) for found in findings.values()], measurements
+
+
+def _worst(found):
+    """One finding for all splits: the one that is furthest off, and the names of the others."""
+    found = sorted(found, key=lambda pair: -pair[0])
+    worst = found[0][1]
+    also = [finding.split for _, finding in found[1:]]
+    if also:
+        called = f"split{'s' if len(also) > 1 else ''} {', '.join(f'`{name}`' for name in also)}"
+        return replace(worst, sentence=f"{worst.sentence} Also in the {called}.")
+    return worst
+
+
+def _of_feature(name, mine, other, limits, reference, split, alpha) -> Iterator[tuple]:
+    """Yields (measurement, finding) of each distance that there is."""
+    common = common_stats(mine), common_stats(other)
+    examples = [c.num_non_missing + c.num_missing for c in common]
+    make = _Make(name, reference, split)
+    # What derived features lack, the feature that they are derived from lacks too.
+    if limits.infinity_norm is not None and all(examples) and "/" not in name:
+        yield make.missing(_missing(mine), _missing(other), examples, limits.infinity_norm, alpha)
+    sizes = [_size(statistics) for statistics in (mine, other)]
+    if mine.type != other.type or not all(sizes):
+        return
+    if _is_text(mine):
+        yield from make.categories(mine, other, sizes, limits, alpha)
+    elif limits.jensen_shannon is not None and mine.WhichOneof("stats") == "num_stats":
+        histograms = distances.histograms(mine, other)
+        if histograms is not None:
+            yield make.numbers(mine, other, histograms, sizes, limits.jensen_shannon, alpha)
+
+
+def _is_text(statistics):
+    return statistics.WhichOneof("stats") == "string_stats"
+
+
+def _missing(statistics):
+    """The share of examples without the feature, or whose values are NaN."""
+    common = common_stats(statistics)
+    present = common.num_non_missing
+    if statistics.WhichOneof("stats") == "num_stats" and common.tot_num_values:
+        present *= 1 - num_of_nan(statistics) / common.tot_num_values
+    return 1 - present / (common.num_non_missing + common.num_missing)
+
+
+def _size(statistics):
+    common = common_stats(statistics)
+    if statistics.WhichOneof("stats") == "num_stats":
+        if not has_numbers(statistics):
+            return 0
+        present = 1 - num_of_nan(statistics) / common.tot_num_values
+        return distances.sample_size(common) * present
+    return distances.sample_size(common) if common.tot_num_values else 0
+
+
+@dataclass(frozen=True)
+class _Make:
+    """Makes measurement and finding of one feature in one split."""
+
+    feature: str
+    reference: Reference
+    split: str
+
+    def _both(self, kind, distance, limit, short, sentence, shows=None):
+        found = Finding(
+            self.feature,
+            kind,
+            short,
+            sentence,
+            is_drift=self.reference.is_drift,
+            split=self.split,
+            shows=shows,
+        )
+        measured = Measurement(
+            self.feature, kind, distance.value, limit, distance.chance, self.reference.is_drift
+        )
+        return measured, found
+
+    @property
+    def _word(self):
+        return "drift" if self.reference.is_drift else "skew"
+
+    def missing(self, mine, other, examples, limit, alpha):
+        distance = distances.share_distance(mine, other, examples, alpha)
+        sentence = (
+            f"It is missing in {mine:.1%} of the split `{self.split}`, and in {other:.1%} of "
+            f"{self.reference.called}; {_allowed_shares(limit, distance.chance)}."
+        )
+        kind = Kind.COMPARATOR_L_INFTY_HIGH
+        more = mine > other
+        return self._both(
+            kind, distance, limit, f"Missing: {self._word}", sentence, _is_missing if more else None
+        )
+
+    def categories(self, mine, other, sizes, limits, alpha):
+        shares = [_shares(statistics) for statistics in (mine, other)]
+        if not (lists_all_values(mine) and lists_all_values(other)):
+            common = shares[0].keys() & shares[1].keys()
+            shares = [{value: share[value] for value in common} for share in shares]
+        if not all(shares):
+            return
+        if limits.infinity_norm is not None:
+            limit = limits.infinity_norm
+            distance = distances.infinity_norm(*shares, sizes, alpha)
+            value, a, b = distance.where
+            sentence = (
+                f"{value!r} makes up {a:.1%} of the split `{self.split}`, and {b:.1%} of "
+                f"{self.reference.called}; {_allowed_shares(limit, distance.chance)}."
+            )
+            shows = (lambda one: value in _possible(one, value)) if a > b else None
+            kind = Kind.COMPARATOR_L_INFTY_HIGH
+            yield self._both(kind, distance, limit, f"Shares: {self._word}", sentence, shows)
+        if limits.jensen_shannon is not None:  # of categories only where the schema asks for it
+            limit = limits.jensen_shannon
+            distance = distances.jensen_shannon_of_shares(*shares, sizes, alpha)
+            sentence = f"{self._divergence(distance, limit)}."
+            kind = Kind.COMPARATOR_JENSEN_SHANNON_DIVERGENCE_HIGH
+            yield self._both(kind, distance, limit, f"Divergence: {self._word}", sentence)
+
+    def numbers(self, mine, other, histograms, sizes, limit, alpha):
+        # The other side first: `where` is then the range whose share has grown in these data.
+        distance = distances.jensen_shannon(*reversed(histograms), sizes[::-1], alpha)
+        here, there = mine.num_stats, other.num_stats
+        sentence = (
+            f"{self._divergence(distance, limit)}; mean {here.mean:.4g}, there "
+            f"{there.mean:.4g}{_factor(here, there)}."
+        )
+        low, high = distance.where
+
+        def shows(one):
+            return has_numbers(one) and one.num_stats.max >= low and one.num_stats.min < high
+
+        kind = Kind.COMPARATOR_JENSEN_SHANNON_DIVERGENCE_HIGH
+        return self._both(kind, distance, limit, f"Numbers: {self._word}", sentence, shows)
+
+    def _divergence(self, distance, limit):
+        return (
+            f"Its values are spread otherwise than in {self.reference.called}: Jensen-Shannon "
+            f"divergence {distance.value:.3f} in the split `{self.split}`, at most {limit:g} is "
+            f"expected (and {distance.chance:.3f} for chance)"
+        )
+
+
+def _is_missing(statistics):
+    return common_stats(statistics).num_missing > 0 or num_of_nan(statistics) > 0
+
+
+def _possible(statistics, value):
+    return value_counts(statistics) if lists_all_values(statistics) else (value,)
+
+
+def _shares(statistics):
+    total = common_stats(statistics).tot_num_values
+    return {value: count / total for value, count in value_counts(statistics).items()}
+
+
+def _allowed_shares(limit, chance):
+    return f"at most {limit:.1%} difference is expected (and {chance:.1%} for chance)"
+
+
+def _factor(here, there):
+    """Whether all values look multiplied by one number, as by a change of unit."""
+    pairs = [(here.mean, there.mean), (here.median, there.median), (here.std_dev, there.std_dev)]
+    if not all(b > 0 and a > 0 for a, b in pairs):
+        return ""
+    factors = [a / b for a, b in pairs]
+    if max(factors) / min(factors) > 1 + SAME_FACTOR or abs(factors[0] - 1) < 2 * SAME_FACTOR:
+        return ""
+    return f" (all are as if multiplied by {factors[0]:.3g}: another unit?)"

@@ -1,0 +1,125 @@
+"""The make of the data against that of earlier data of the pipeline.
+
+Errors: features that are gone or have another type or number of values, values that were not there,
+too few or too many examples. A warning: new features.
+"""
+
+from collections.abc import Iterator
+
+from tensorflow_metadata.proto.v0 import statistics_pb2
+
+from penstock.pipelines.statistics_files import by_name, common_stats
+from penstock.pipelines.validation.distances import sample_size
+from penstock.pipelines.validation.drift import Reference
+from penstock.pipelines.validation.finding import (
+    Finding,
+    Kind,
+    counted,
+    is_label,
+    lists_all_values,
+    value_counts,
+)
+
+
+def structure(datasets, reference: Reference, alpha: float) -> Iterator[Finding]:
+    """What features there are, compared with earlier data of the pipeline.
+
+    Derived features are left out: which there are is a matter of Penstock's version.
+    """
+    mine, other = ([by_name(d) for d in side] for side in (datasets, reference.datasets.datasets))
+    here, there = ({n for found in side for n in found if "/" not in n} for side in (mine, other))
+    for name in sorted(there - here):
+        sentence = f"The feature is in {reference.called}, but not in these data."
+        yield Finding(name, Kind.SCHEMA_MISSING_COLUMN, "Gone", sentence, is_drift=True)
+    for name in sorted(here - there):
+        sentence = f"The feature is new: it is not in {reference.called}."
+        yield Finding(name, Kind.SCHEMA_NEW_COLUMN, "New", sentence, is_error=False, is_drift=True)
+    for name in sorted(here & there):
+        sides = [[found[name] for found in side if name in found] for side in (mine, other)]
+        for kind, short, sentence, shows in _make_of(*sides, reference.called, alpha):
+            split = next((d.name for d, f in zip(datasets, mine, strict=True) if name in f), "")
+            yield Finding(name, kind, short, sentence, is_drift=True, split=split, shows=shows)
+
+
+def _make_of(mine, other, called, alpha):
+    """Yields (kind, short, sentence, what shows it) of one feature."""
+    types = [statistics_pb2.FeatureNameStatistics.Type.Name(s[0].type) for s in (mine, other)]
+    if types[0] != types[1]:
+        yield (
+            Kind.UNEXPECTED_DATA_TYPE,
+            "Type",
+            f"Its type is {types[0]}; {types[1]} in {called}.",
+            None,
+        )
+        return
+    numbers = [
+        {(c.min_num_values, c.max_num_values) for c in _with_values(s)} for s in (mine, other)
+    ]
+    fixed = all(len(found) == 1 and len(set(*found)) == 1 for found in numbers)
+    if fixed and numbers[0] != numbers[1]:
+        (count, _), (before, _) = *numbers[0], *numbers[1]
+        low, high = Kind.FEATURE_TYPE_LOW_NUMBER_VALUES, Kind.FEATURE_TYPE_HIGH_NUMBER_VALUES
+        sentence = f"Each example has {count} values; {before} in {called}."
+        yield low if count < before else high, "Number of values", sentence, None
+    new = _new_values(mine, other, alpha)
+    if new:
+        values = {value for value, _ in new}
+        sentence = f"Values that {called} does not have: {counted(new)}."
+        kind = Kind.ENUM_TYPE_UNEXPECTED_STRING_VALUES
+        yield kind, "New values", sentence, lambda one: bool(values & value_counts(one).keys())
+
+
+def _with_values(side):
+    return [c for c in map(common_stats, side) if c.num_non_missing]
+
+
+def _new_values(mine, other, alpha):
+    """(value, count), most frequent first, of values that chance does not explain.
+
+    A value that occurs c times in both data sets together is in the second alone by chance with a
+    probability of about (m / (n + m))^c. A new class of a label is never explained by chance: the
+    model would have another number of outputs.
+    """
+    if mine[0].WhichOneof("stats") != "string_stats":
+        return []
+    known = {b.label for s in other for b in s.string_stats.rank_histogram.buckets}
+    label = is_label(mine[0]) and is_label(other[0])
+    if not label and not all(map(lists_all_values, [*mine, *other])):
+        return []
+    counts: dict[str, float] = {}
+    for statistics in mine:
+        for value, count in value_counts(statistics).items():
+            counts[value] = counts.get(value, 0) + count
+    n, m = (sum(sample_size(c) for c in map(common_stats, s)) for s in (other, mine))
+    new = [
+        (value, count)
+        for value, count in counts.items()
+        if value not in known and (label or (m / (n + m)) ** count < alpha)
+    ]
+    return sorted(new, key=lambda pair: (-pair[1], pair[0]))
+
+
+def number_of_examples(datasets, reference: Reference, schema) -> Iterator[Finding]:
+    """How many examples there are, compared with earlier data of the pipeline.
+
+    The schema's `num_examples_drift_comparator`, where it is set, comes before the config.
+    """
+    n, m = (sum(d.num_examples for d in side) for side in (datasets, reference.datasets.datasets))
+    settings, constraints = reference.settings, schema.dataset_constraints
+    least, most = settings.min_examples_fraction, settings.max_examples_fraction
+    if constraints.HasField("num_examples_drift_comparator"):
+        comparator = constraints.num_examples_drift_comparator
+        least = comparator.min_fraction_threshold
+        has_most = comparator.HasField("max_fraction_threshold")
+        most = comparator.max_fraction_threshold if has_most else None
+    if not m:
+        return
+    beginning = f"There are {n:,} examples, {n / m:.0%} of the {m:,} of {reference.called}"
+    if n / m < least:
+        sentence = f"{beginning}; at least {least:.0%} are expected."
+        kind = Kind.COMPARATOR_LOW_NUM_EXAMPLES
+        yield Finding("", kind, "Too few examples", sentence, is_drift=True)
+    if most is not None and n / m > most:
+        sentence = f"{beginning}; at most {most:.0%} are expected."
+        kind = Kind.COMPARATOR_HIGH_NUM_EXAMPLES
+        yield Finding("", kind, "Too many examples", sentence, is_drift=True)
