@@ -214,9 +214,21 @@ def _check(parts, batching, cache, scratch):
         )
     if cache == "disk" and scratch is None:
         raise ValueError("`cache='disk'` needs a `scratch` directory. Received: None.")
-    unknown = set(batching.padding) - {n for n, t in first.tensors.items() if t.ragged_rank}
+    _check_padding(batching.padding, first.tensors)
+
+
+def _check_padding(padding, tensors):
+    unknown = set(padding) - {name for name, tensor in tensors.items() if tensor.ragged_rank}
     if unknown:
         raise ValueError(
             f"`train.padding` must name ragged tensors. Received: {', '.join(sorted(unknown))}. "
-            f"Tensors: {', '.join(sorted(first.tensors))}."
+            f"Tensors: {', '.join(sorted(tensors))}."
         )
+    for name, value in padding.items():
+        try:
+            tf.constant(value, tensors[name].dtype)
+        except (TypeError, ValueError) as error:
+            raise ValueError(
+                f"`train.padding` of `{name}` must be of its dtype, {tensors[name].dtype}. "
+                f"Received: {value!r}."
+            ) from error

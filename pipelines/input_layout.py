@@ -37,7 +37,7 @@ class Batching:
     drop_remainder: bool = False
     buckets: Buckets | None = None
     packing: Packing | None = None
-    padding: dict[str, float] = field(default_factory=dict)
+    padding: dict[str, int | float | str] = field(default_factory=dict)
     boundaries: Sequence[int] | None = None
     shuffle_window: int | None = None
     host: tuple[int, int] = (0, 1)

@@ -87,7 +87,7 @@ def padded(ragged, length, default):
     import tensorflow as tf
 
     dtype, inner = ragged.dtype, ragged.flat_values.shape[1:]
-    default = tf.constant("" if dtype == tf.string and default == 0 else default, dtype)
+    default = tf.constant(default, dtype) if default else tf.zeros([], dtype)
     shape = tf.stack([tf.constant(-1, tf.int64), tf.cast(length, tf.int64), *map(int, inner)])
     dense = ragged.to_tensor(default, shape=shape)
     static = length if isinstance(length, int) else None

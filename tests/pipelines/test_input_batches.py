@@ -275,7 +275,8 @@ def test_directories_are_mixed_by_weight(directory, tmp_path):
     [
         ({"buckets": Buckets(), "packing": Packing(length=9)}, "exclude each other"),
         ({"host": (0, 5)}, r"at least the number of hosts \(5\). Received: 4"),
-        ({"buckets": Buckets(), "padding": {"target": 1}}, "must name ragged tensors. Received: target"),
+        ({"buckets": Buckets(), "padding": {"target": 1}}, "name ragged tensors. Received: target"),
+        ({"buckets": Buckets(), "padding": {"targets": 0.5}}, "its dtype, int64. Received: 0.5"),
     ],
 )  # fmt: skip
 def test_settings_that_do_not_fit_are_named(directory, batching, message):

@@ -164,7 +164,7 @@ class TrainConfig(Config):
     shuffle_buffer: PositiveInt | None = None
     buckets: Buckets | None = None
     packing: Packing | None = None
-    padding: dict[str, float] = {}
+    padding: dict[str, int | float | str] = {}
     mixture: dict[str, PositiveFloat] = {}
     input_memory_mb: PositiveInt | None = None
     checkpoint_every_steps: PositiveInt | None = None
