@@ -1,0 +1,286 @@
+"""The base of all sources of rows: CSV, JSON lines, Parquet, manifests.
+
+A format gives tables: the cells of some rows, column by column, with where each row stands. What is
+the same for all is here: which columns are features, which are key, group or split, what is missing,
+and how a row that does not fit becomes a bad record.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from functools import lru_cache
+from importlib import import_module
+from typing import ClassVar
+
+from pydantic import ConfigDict, Field
+
+from penstock.pipelines.features import Feature, Features, Label, Number, Sequence, Text
+from penstock.pipelines.reading.file_source import DataFile, FileSource, data_files
+from penstock.pipelines.reading.tree import ReadFault
+from penstock.pipelines.sources.source import BadRecord, Record
+from penstock.pipelines.splits import NAME
+
+
+@dataclass
+class Table:
+    """Some rows of one file.
+
+    `columns` maps a column's name to its cells; `indices` are the rows' positions in their file.
+    `raw` tells of a position in the table where the row begins in its file, in bytes, and its bytes.
+    """
+
+    columns: dict[str, list]
+    indices: list[int] | range
+    raw: Callable[[int], tuple[int | None, bytes]] = lambda position: (None, b"")
+    bad: list[BadRecord] = field(default_factory=list)
+
+
+class RowSource(FileSource):
+    """Rows of files.
+
+    Args:
+        features: what a column is, by the feature's name; the others are inferred from all rows.
+        columns: those to read, or {feature: column} to rename them; None: all.
+        label: the column (or several) whose values are classes.
+        key: the column that names a row; without one a key is `<file>:<position of the row>`, which
+            stays when rows are appended or files are added. It is no feature.
+        group: the column whose rows stay in one split (a patient); it stays a feature.
+        split: the column that names a row's split. It is no feature.
+        missing: what stands for a missing value, in any column.
+        split_on: column -> separator of the parts of its cells: a sequence.
+    """
+
+    model_config = ConfigDict(serialize_by_alias=True)
+
+    described: dict[str, Feature] = Field({}, alias="features")
+    columns: tuple[str, ...] | dict[str, str] | None = None
+    label: str | tuple[str, ...] = ()
+    key: str | None = None
+    group: str | None = None
+    split: str | None = None
+    missing: tuple[str, ...] = ()
+    split_on: dict[str, str] = {}
+
+    suffixes: ClassVar[tuple[str, ...]] = ()
+    """What the files in a folder or archive are called that is named as a whole."""
+    kinds: ClassVar[tuple[type, ...]] = (Text, Label, Number, Sequence)
+    """Of features that cells can become."""
+
+    def known_columns(self) -> list[str]:
+        """The columns there are, from headers; the same in all files.
+
+        Raises:
+            ValueError: the files do not agree, or cannot be read.
+        """
+        raise NotImplementedError
+
+    def infer(self, wanted: dict[str, str]) -> Features:
+        """Feature for each of {feature: column}, from the data. Raises ValueError."""
+        raise NotImplementedError
+
+    def parts(self, file: DataFile) -> Iterator[object]:
+        """Divides a file into parts to be read in parallel; bad records pass through."""
+        raise NotImplementedError
+
+    def tables(self, file: DataFile, part) -> Iterator[Table]:
+        """Reads a part. What cannot be read is in a table's `bad`."""
+        raise NotImplementedError
+
+    def convert(self, column: str, cells: list, feature: Feature) -> tuple[list, dict[int, str]]:
+        """The cells of a column -> values, and faults by position (see `columns.py`)."""
+        raise NotImplementedError
+
+    def data_files(self) -> list[DataFile]:
+        """The files to read, sorted by name."""
+        return data_files(self.path, self.paths(), self.suffixes)
+
+    def check(self) -> list[str]:
+        faults = super().check() or self._check_files() or self._check_kinds()
+        if faults:
+            return faults
+        try:
+            known = self.known_columns()
+        except ValueError as fault:
+            return [f"`data.source.path`: {fault}"]
+        return [
+            _unknown(setting, column, known)
+            for setting, column in self._named_columns()
+            if column not in known
+        ]
+
+    def _check_files(self):
+        try:
+            found = self.data_files()
+        except ReadFault as fault:
+            return [f"`data.source.path`: {fault}"]
+        if found:
+            return []
+        return [
+            f"`data.source.path` has no file to read. Expected: names that end in "
+            f"{', '.join(self.suffixes)}. Received: {str(self.path)!r}. Put files there, or name "
+            "them with a wildcard."
+        ]
+
+    def _check_kinds(self):
+        faults = []
+        for name, feature in self.described.items():
+            if not isinstance(feature, self.kinds):
+                expected = ", ".join(kind.__name__.lower() for kind in self.kinds)
+                faults.append(
+                    f"`data.source.features.{name}` must be one of the kinds that this source reads: "
+                    f"{expected}. Received: {feature.kind}."
+                )
+        return faults
+
+    def _named_columns(self):
+        """(setting, column) of all columns that the config names."""
+        labels = (self.label,) if isinstance(self.label, str) else self.label
+        chosen = self.columns
+        if chosen is not None:
+            named = chosen.values() if isinstance(chosen, dict) else chosen
+            yield from (("columns", column) for column in named)
+        renamed = chosen if isinstance(chosen, dict) else {}
+        yield from (("features", renamed.get(name, name)) for name in self.described)
+        yield from (("label", renamed.get(name, name)) for name in labels)
+        yield from (("split_on", column) for column in self.split_on)
+        yield from (
+            (setting, getattr(self, setting))
+            for setting in ("key", "group", "split")
+            if getattr(self, setting) is not None
+        )
+
+    def wanted(self) -> dict[str, str]:
+        """{feature: column}, in the order of the columns."""
+        if isinstance(self.columns, dict):
+            return dict(self.columns)
+        names = self.known_columns() if self.columns is None else self.columns
+        return {name: name for name in names if name not in (self.key, self.split)}
+
+    def is_label(self, name: str) -> bool:
+        """Whether a feature's values are classes."""
+        return name in ((self.label,) if isinstance(self.label, str) else self.label)
+
+    def features(self) -> Features:
+        """Of columns that the config does not describe: by a pass over all rows (see `inference.py`).
+
+        Once in a process, as long as the files stay.
+        """
+        facts = tuple((str(path), *_facts(path)) for path in self.files())
+        return dict(_inferred(type(self).__module__, self.model_dump_json(by_alias=True), facts))
+
+    def read(self, pipeline):
+        import apache_beam as beam
+
+        faults = self.check()
+        if faults:
+            raise ValueError(faults[0])
+        reader = RowReader(self, self.features(), self.wanted())
+        return (
+            pipeline
+            | "Files" >> beam.Create(self.data_files())
+            | "Parts" >> beam.FlatMap(file_parts, self)
+            | "Spread" >> beam.Reshuffle()
+            | "ReadRows" >> beam.FlatMap(reader.records)
+        )
+
+
+def file_parts(file: DataFile, source: RowSource):
+    """Yields (file, part) for each part, and bad records as they are."""
+    for part in source.parts(file):
+        yield part if isinstance(part, BadRecord) else (file, part)
+
+
+def _facts(path):
+    status = path.stat()
+    return status.st_size, status.st_mtime_ns
+
+
+@lru_cache(maxsize=32)
+def _inferred(module, document, facts):
+    del facts
+    source = import_module(module).Source.model_validate_json(document)
+    wanted = source.wanted()
+    unknown = {name: column for name, column in wanted.items() if name not in source.described}
+    found = source.infer(unknown) if unknown else {}
+    return tuple((name, source.described.get(name) or found[name]) for name in wanted)
+
+
+def _unknown(setting, column, known):
+    near = get_close_matches(column, known, n=1)
+    hint = f" Did you mean {near[0]!r}?" if near else ""
+    return (
+        f"`data.source.{setting}` names a column that is not there. Received: {column!r}.{hint} "
+        f"Columns: {', '.join(known)}."
+    )
+
+
+class RowReader:
+    """Tables -> records. Picklable.
+
+    Args:
+        source: reads parts of files.
+        features: what the records consist of.
+        wanted: {feature: column}.
+    """
+
+    def __init__(self, source: RowSource, features: Features, wanted: dict[str, str]):
+        self._source = source
+        self._features = features
+        self._wanted = wanted
+
+    def records(self, item) -> Iterator[Record | BadRecord]:
+        """(file, part), or a bad record, which comes out again."""
+        if isinstance(item, BadRecord):
+            yield item
+            return
+        file, part = item
+        for table in self._source.tables(file, part):
+            yield from table.bad
+            if table.indices:
+                yield from self._of_table(file, table)
+
+    def _of_table(self, file, table):
+        names, converted, faults = list(self._wanted), [], {}
+        for name, column in self._wanted.items():
+            cells = table.columns[column]
+            values, column_faults = self._source.convert(column, cells, self._features[name])
+            converted.append(values)
+            for position, fault in column_faults.items():
+                faults.setdefault(position, f"The feature `{name}` {fault}.")
+        keys = self._keys(file, table, faults)
+        splits = self._texts(table, self._source.split)
+        groups = self._texts(table, self._source.group)
+        for position, split in enumerate(splits):
+            if split is not None and not NAME.fullmatch(split):
+                fault = f"It names the split {split!r}; a split's name is letters, digits and `_`."
+                faults.setdefault(position, fault)
+        where = file.where
+        rows = zip(keys, splits, groups, table.indices, *converted, strict=True)
+        if not faults:
+            for key, split, group, index, *values in rows:
+                yield Record(key, dict(zip(names, values, strict=True)), split, where, index, group)
+            return
+        for position, (key, split, group, index, *values) in enumerate(rows):
+            if position in faults:
+                offset, data = table.raw(position)
+                yield BadRecord(where, index, faults[position], key or "", offset, data)
+            else:
+                yield Record(key, dict(zip(names, values, strict=True)), split, where, index, group)
+
+    def _keys(self, file, table, faults):
+        if self._source.key is None:
+            return [f"{file.name}:{index}" for index in table.indices]
+        keys = self._texts(table, self._source.key)
+        for position, key in enumerate(keys):
+            if not key:
+                faults.setdefault(position, f"The key's column `{self._source.key}` has no value.")
+        return keys
+
+    def _texts(self, table, column) -> Iterable[str | None]:
+        """The cells of a column that is no feature, as texts; None where there is no such column."""
+        if column is None:
+            return [None] * len(table.indices)
+        missing = self._source.missing
+        return [
+            None if cell is None or cell in missing else str(cell) for cell in table.columns[column]
+        ]
