@@ -267,8 +267,8 @@ def _floats(value):
 def deserialise(data: bytes, features: Features) -> tuple[str, dict]:
     """Bytes -> (key, values).
 
-    Values: bytes (images, masks, audio), str (text), int (labels), float32 or int64 array of the
-    feature's shape (numbers), float32 [n, 4] (boxes); of a sequence a list of str or int, or an
+    Values: bytes (images, masks, audio), str (text), int (labels), float32 or int64 scalar or array
+    of the feature's shape (numbers), float32 [n, 4] (boxes); of a sequence a list of str or int, or an
     array [n, *shape]. A feature that is absent is missing from the dict.
     """
     stored = tf_example_pb2.Example.FromString(data).features.feature
@@ -283,6 +283,8 @@ def _value(stored, feature):
     if isinstance(feature, Label):
         return stored.int64_list.value[0]
     if isinstance(feature, Number):
+        if not feature.shape:
+            return _SCALARS[feature.dtype](stored)
         return _array(stored, feature, feature.shape)
     if isinstance(feature, Boxes):
         return np.array(stored.float_list.value, np.float32).reshape(-1, 4)
@@ -297,6 +299,13 @@ def _value(stored, feature):
         return _array(stored, feature.of, (len(numbers.value) // max(size, 1), *feature.of.shape))
     data = stored.bytes_list.value[0]
     return data.decode() if isinstance(feature, Text) else data
+
+
+# A numpy scalar takes a twentieth of the time of an array.
+_SCALARS = {
+    "float32": lambda stored: np.float32(stored.float_list.value[0]),
+    "int64": lambda stored: np.int64(stored.int64_list.value[0]),
+}
 
 
 def _array(stored, number, shape):
