@@ -116,6 +116,14 @@ class MaskReader:
         )
 
 
+def read_part(reader: Reader, tree: Tree, name: str, called: str) -> bytes:
+    """As `reader.read`, of a file that a record in another file names: its faults say which it is."""
+    try:
+        return reader.read(tree, name)
+    except MediaFault as fault:
+        raise MediaFault(f"The {called} {name!r}: {fault}", fault.data) from None
+
+
 def trees_of(path: Path, found: list[Path]) -> list[tuple[str, Tree]]:
     """(prefix of keys, tree) of each folder or archive that a path stands for.
 

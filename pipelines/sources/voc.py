@@ -1,0 +1,304 @@
+"""Images with boxes as Pascal VOC keeps them, in a folder or an archive.
+
+`Annotations/<id>.xml` has the boxes of `JPEGImages/<id>.jpg` (or `.jpeg`, `.png`), and
+`ImageSets/Main/<set>.txt` the ids of a set. Only images of the chosen sets are records; their split
+is the set's. Without image sets every annotation is a record, and splits are made as for any source.
+A record's key is its id.
+
+VOC counts pixels from 1 and a box includes its last pixel, so that (1, 1, width, height) is the
+whole image: `coordinates: pixels_from_1` takes xmin - 1 and xmax as edges, and a box with xmin =
+xmax is one pixel wide. Many programs that write VOC files, and TFDS, take the numbers themselves for
+edges: `coordinates: edges_from_0`.
+
+Features: `image`, `boxes` (fractions), `classes` (as many), and with `difficult: true` the flag of
+each box. Bad records are those without a readable image or annotation, an image of another size
+than the annotation says, and boxes out of the image, unless `boxes_outside: clip` cuts them.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path, PurePosixPath
+from typing import Literal
+
+from penstock.pipelines.features import Boxes, Features, Image, Label, Number, Sequence
+from penstock.pipelines.reading.file_source import FileSource
+from penstock.pipelines.reading.media_files import (
+    ImageReader,
+    MediaFault,
+    bad_record,
+    parts_of,
+    read_part,
+    trees_of,
+)
+from penstock.pipelines.reading.tree import Entry, ReadFault, Tree
+from penstock.pipelines.reading.voc_annotation import MAX_XML_BYTES, AnnotationFault, parse
+from penstock.pipelines.sources.source import Record
+
+_SETS = "ImageSets/Main"
+_USUAL_SETS = ("train", "val", "test")
+_IMAGE_ENDINGS = (".jpg", ".jpeg", ".png")
+_MAX_SET_BYTES = 256 * 2**20
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One image by its id: where its files are, or why it cannot be used."""
+
+    key: str
+    tree: Tree
+    annotation: str
+    image: str
+    split: str | None
+    fault: str | None = None
+
+    @property
+    def where(self) -> str:
+        """The annotation's path, for people."""
+        return str(Path(self.tree.path, self.annotation))
+
+
+class Source(FileSource):
+    """Images with boxes and their classes.
+
+    Args:
+        classes: their names in the order of their ids; None: those that occur, sorted.
+        image_sets: split -> image set; empty: `train`, `val` and `test`, those that are there.
+        coordinates: what the numbers of a box mean, see above.
+        boxes_outside: what becomes of an image with a box that reaches out of it.
+        difficult: whether the flags are a feature.
+    """
+
+    type: Literal["voc"] = "voc"
+    classes: tuple[str, ...] | None = None
+    image_sets: dict[str, str] = {}
+    coordinates: Literal["pixels_from_1", "edges_from_0"] = "pixels_from_1"
+    boxes_outside: Literal["reject", "clip"] = "reject"
+    difficult: bool = False
+
+    libraries = ("pillow", "defusedxml")
+
+    def check(self) -> list[str]:
+        faults = super().check()
+        if faults:
+            return faults
+        for _, tree in self._trees:
+            folders = set(tree.folders())
+            missing = [name for name in ("Annotations", "JPEGImages") if name not in folders]
+            if missing:
+                faults.append(
+                    "`data.source.path` must have the folders `Annotations` and `JPEGImages`. "
+                    f"Received: `{tree.path}`, without {' and '.join(missing)}. Correct the path; "
+                    "in an archive it may go on to an inner folder."
+                )
+            known = _sets(tree)
+            faults += [
+                f"`data.source.image_sets.{split}` names no image set of `{tree.path}`. Received: "
+                f"{name!r}. Known sets: {', '.join(known) or '(none)'}."
+                for split, name in self.image_sets.items()
+                if name not in known
+            ]
+        if not faults and not self._samples:
+            faults = [
+                f"`data.source.path` has no annotation (`Annotations/<id>.xml`) in the image sets "
+                f"that are read. Received: {str(self.path)!r}. Correct `data.source.image_sets`."
+            ]
+        return faults
+
+    def files(self) -> list[Path]:
+        """Archives; of folders the image sets, annotations and images that are read."""
+        found = set()
+        for _, tree in self._trees:
+            if tree.is_archive:
+                found.update(tree.disk_files())
+            else:
+                chosen = self._chosen_sets(tree).values()
+                found.update(Path(tree.path, _SETS, f"{name}.txt") for name in chosen)
+        for sample in self._samples:
+            if not sample.tree.is_archive and sample.fault is None:
+                folder = sample.tree.path
+                found |= {Path(folder, sample.annotation), Path(folder, sample.image)}
+        return sorted(found)
+
+    def fingerprint(self) -> dict:
+        """The ids that cannot be read: no file shows them."""
+        left_out = {sample.key: sample.fault for sample in self._samples if sample.fault}
+        in_folders = any(not tree.is_archive for _, tree in self._trees)
+        return {"left_out": left_out} if in_folders and left_out else {}
+
+    def features(self) -> Features:
+        described = {
+            "image": Image(),
+            "boxes": Boxes(),
+            "classes": Sequence(of=Label(names=self._class_names)),
+        }
+        if self.difficult:
+            described["difficult"] = Sequence(of=Number(dtype="int64"))
+        return described
+
+    def read(self, pipeline):
+        import apache_beam as beam
+
+        faults = self.check()
+        if faults:
+            raise ValueError(faults[0])
+        return (
+            pipeline
+            | "Samples" >> beam.Create(parts_of(self._samples)).with_output_types(tuple)
+            | "ReadImages"
+            >> beam.FlatMap(
+                read_samples,
+                classes=self._class_names,
+                coordinates=self.coordinates,
+                outside=self.boxes_outside,
+                difficult=self.difficult,
+            )
+        )
+
+    @cached_property
+    def _trees(self) -> list[tuple[str, Tree]]:
+        try:
+            return trees_of(self.path, self.paths())
+        except ReadFault:  # `check` says it
+            return []
+
+    @cached_property
+    def _samples(self) -> list[Sample]:
+        return [
+            sample
+            for prefix, tree in self._trees
+            for sample in _samples_of(prefix, tree, self._chosen_sets(tree))
+        ]
+
+    def _chosen_sets(self, tree):
+        if self.image_sets:
+            return self.image_sets
+        known = _sets(tree)
+        return {name: name for name in _USUAL_SETS if name in known}
+
+    @cached_property
+    def _class_names(self) -> tuple[str, ...]:
+        if self.classes is not None:
+            return self.classes
+        found = set()
+        for sample in self._samples:
+            try:
+                found.update(_annotation(sample).names)
+            except (ReadFault, AnnotationFault):
+                continue  # a bad record
+        return tuple(sorted(found))
+
+
+def _sets(tree):
+    """The names of the image sets of a tree."""
+    paths = [PurePosixPath(entry.name) for entry in tree.entries()]
+    return sorted(p.stem for p in paths if str(p.parent) == _SETS and p.suffix == ".txt")
+
+
+def _samples_of(prefix, tree, sets) -> Iterator[Sample]:
+    annotations = {
+        PurePosixPath(entry.name).stem: entry
+        for entry in tree.entries()
+        if entry.name.startswith("Annotations/") and entry.name.endswith(".xml")
+    }
+    images = {
+        PurePosixPath(entry.name).stem: entry
+        for entry in tree.entries()
+        if entry.name.startswith("JPEGImages/") and entry.name.lower().endswith(_IMAGE_ENDINGS)
+    }
+    ids = _ids_of_sets(tree, sets, annotations) if sets else dict.fromkeys(annotations, [None])
+    for image_id, splits in sorted(ids.items()):
+        annotation, image = annotations.get(image_id), images.get(image_id)
+        fault = _fault(annotation, image)
+        if fault is None and len(splits) > 1:
+            fault = f"It is in several image sets: {', '.join(splits)}."
+        yield Sample(
+            prefix + image_id,
+            tree,
+            annotation.name if annotation else f"Annotations/{image_id}.xml",
+            image.name if image else "",
+            splits[0],
+            fault,
+        )
+
+
+def _fault(annotation: Entry | None, image: Entry | None) -> str | None:
+    if annotation is None:
+        return "There is no annotation for this id."
+    if image is None:
+        return f"There is no image for this id in JPEGImages ({', '.join(_IMAGE_ENDINGS)})."
+    return annotation.fault or image.fault
+
+
+def _ids_of_sets(tree, sets, annotations):
+    """id -> its splits, in the order of `sets`."""
+    ids = {}
+    for split, name in sets.items():
+        try:
+            text = tree.read(f"{_SETS}/{name}.txt", _MAX_SET_BYTES).decode("utf-8", "replace")
+        except ReadFault:
+            continue  # `check` names a set that is not there
+        for line in filter(None, map(str.strip, text.splitlines())):
+            # The sets of single classes have a flag behind the id.
+            image_id = line if line in annotations else line.split()[0]
+            ids.setdefault(image_id, []).append(split)
+    return {image_id: list(dict.fromkeys(splits)) for image_id, splits in ids.items()}
+
+
+def _annotation(sample):
+    return parse(sample.tree.read(sample.annotation, MAX_XML_BYTES))
+
+
+def read_samples(
+    part: tuple[int, list[Sample]],
+    classes: tuple[str, ...],
+    coordinates: str,
+    outside: str,
+    difficult: bool,
+):
+    """Yields a record for each: (index of the first, samples)."""
+    from penstock.pipelines.reading.boxes import BoxFault
+
+    start, samples = part
+    ids = {name: index for index, name in enumerate(classes)}
+    for index, sample in enumerate(samples, start):
+        data = b""
+        try:
+            if sample.fault:
+                raise MediaFault(sample.fault)
+            data = sample.tree.read(sample.annotation, MAX_XML_BYTES)
+            values = _values(sample, parse(data), ids, coordinates, outside)
+        except MediaFault as fault:
+            yield bad_record(sample.where, index, fault, sample.key)
+        except (ReadFault, AnnotationFault, BoxFault) as fault:
+            fault = MediaFault(str(fault), data)
+            yield bad_record(sample.where, index, fault, sample.key)
+        else:
+            if not difficult:
+                del values["difficult"]
+            yield Record(sample.key, values, sample.split, sample.where, index)
+
+
+def _values(sample, annotation, ids, coordinates, outside):
+    from penstock.pipelines.image_files import image_size
+    from penstock.pipelines.reading.boxes import fractions
+
+    unknown = sorted(set(annotation.names) - ids.keys())
+    if unknown:
+        raise AnnotationFault(f"Its annotation has classes that are not known: {unknown}.")
+    image = read_part(ImageReader(), sample.tree, sample.image, "image")
+    height, width = image_size(image)
+    if annotation.size not in (None, (height, width)):
+        said_height, said_width = annotation.size
+        raise AnnotationFault(
+            f"The image has {width} x {height} pixels, but its annotation says {said_width} x "
+            f"{said_height}."
+        )
+    first = 1 if coordinates == "pixels_from_1" else 0
+    edges = [(y0 - first, x0 - first, y1, x1) for x0, y0, x1, y1 in annotation.boxes]
+    return {
+        "image": image,
+        "boxes": fractions(edges, height, width, outside),
+        "classes": [ids[name] for name in annotation.names],
+        "difficult": annotation.difficult,
+    }
