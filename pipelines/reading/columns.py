@@ -105,7 +105,7 @@ def _split(cells, feature, separator):
 def _parts(lists, convert):
     ends = list(accumulate(map(len, lists)))
     values, part_faults = convert([part for parts in lists for part in parts])
-    starts = [0, *ends[:-1]]
+    starts = [0, *ends][: len(ends)]
     faults = {}
     for position, fault in part_faults.items():
         faults.setdefault(bisect_right(ends, position), fault)

@@ -32,10 +32,11 @@ class Dialect:
     encoding: str = "utf-8"
     skip_rows: int = 0
     has_header: bool = True
+    max_row_bytes: int = MAX_ROW_BYTES
 
     def reader(self, lines):
         """Python's parser over lines of text."""
-        csv.field_size_limit(max(csv.field_size_limit(), MAX_ROW_BYTES))
+        csv.field_size_limit(max(csv.field_size_limit(), self.max_row_bytes))
         return csv.reader(
             lines,
             delimiter=self.delimiter,
@@ -105,7 +106,7 @@ def _parse_carefully(data, dialect, size, is_end):
     """Row by row: with quotes, comments, or something that is no text of this kind."""
     raw_lines = io.BytesIO(data[:size]).readlines()
     lines, unreadable = _decoded(raw_lines, dialect.encoding)
-    feed = _Feed(lines)
+    feed = _Feed(lines, dialect.max_row_bytes)
     reader = dialect.reader(feed)
     cells, starts = [], []
     while feed.position < len(lines):
@@ -136,8 +137,9 @@ def _parse_carefully(data, dialect, size, is_end):
 class _Feed:
     """Gives lines to a `csv.reader`, which takes as many as a row has."""
 
-    def __init__(self, lines):
+    def __init__(self, lines, most_letters):
         self._lines = lines
+        self._most_letters = most_letters
         self.position = 0
 
     def begin(self) -> int:
@@ -150,7 +152,7 @@ class _Feed:
         return self
 
     def __next__(self):
-        self.too_long = self._letters > MAX_ROW_BYTES
+        self.too_long = self._letters > self._most_letters
         if self.too_long or self.position == len(self._lines):
             self.ran_out = True
             raise StopIteration
@@ -251,9 +253,9 @@ def chunks(stream: BinaryIO, offset: int, begun: bytes, dialect: Dialect) -> Ite
             offset, index, data = offset + size, index + count, data[size:]
         if source.is_end:
             break
-        if len(data) > MAX_ROW_BYTES and b"\n" not in data:
-            reason = f"The row is longer than {MAX_ROW_BYTES:,} bytes."
-            yield Chunk(offset, index, data[:MAX_ROW_BYTES], fault=reason)
+        if len(data) > dialect.max_row_bytes and b"\n" not in data:
+            reason = f"The row is longer than {dialect.max_row_bytes:,} bytes."
+            yield Chunk(offset, index, data[:CHUNK_BYTES], fault=reason)
             skipped, data = source.skip_line(data)
             offset, index = offset + skipped, index + 1
         data += source.read()

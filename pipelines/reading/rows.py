@@ -74,6 +74,10 @@ class RowSource(FileSource):
         """
         raise NotImplementedError
 
+    def early_columns(self) -> list[str] | None:
+        """The columns as far as they show before any data is read; None: they do not show."""
+        return self.known_columns()
+
     def infer(self, wanted: dict[str, str]) -> Features:
         """Feature for each of {feature: column}, from the data. Raises ValueError."""
         raise NotImplementedError
@@ -99,9 +103,12 @@ class RowSource(FileSource):
         if faults:
             return faults
         try:
-            known = self.known_columns()
+            known = self.early_columns()
         except ValueError as fault:
             return [f"`data.source.path`: {fault}"]
+        return [] if known is None else self._unknown_columns(known)
+
+    def _unknown_columns(self, known):
         return [
             _unknown(setting, column, known)
             for setting, column in self._named_columns()
@@ -171,7 +178,7 @@ class RowSource(FileSource):
     def read(self, pipeline):
         import apache_beam as beam
 
-        faults = self.check()
+        faults = self.check() or self._unknown_columns(self.known_columns())
         if faults:
             raise ValueError(faults[0])
         reader = RowReader(self, self.features(), self.wanted())
@@ -200,6 +207,9 @@ def _inferred(module, document, facts):
     del facts
     source = import_module(module).Source.model_validate_json(document)
     wanted = source.wanted()
+    faults = source._unknown_columns(source.known_columns())
+    if faults:
+        raise ValueError(faults[0])
     unknown = {name: column for name, column in wanted.items() if name not in source.described}
     found = source.infer(unknown) if unknown else {}
     return tuple((name, source.described.get(name) or found[name]) for name in wanted)

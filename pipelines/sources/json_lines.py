@@ -1,0 +1,219 @@
+"""JSON lines: one object a line, plain, `.gz` or in an archive.
+
+Nested objects become features called `outer.inner`; lists become sequences; null and absent names
+are missing values. A line that is no object, has a name twice, NaN, or half of a surrogate pair is a
+bad record. A type that is not given by `features` is inferred from all rows
+(`reading/inference.py`); numbers with a fraction are stored as float32, integers exactly, as int64.
+"""
+
+import json
+from collections.abc import Iterator
+from functools import lru_cache
+from itertools import accumulate
+from typing import ClassVar, Literal
+
+from penstock.pipelines.features import Features
+from penstock.pipelines.reading import delimited, rows
+from penstock.pipelines.reading.columns import convert_typed
+from penstock.pipelines.reading.delimited import BYTE_ORDER_MARK, Dialect
+from penstock.pipelines.reading.file_source import DataFile
+from penstock.pipelines.reading.inference import ColumnFault, TypedColumn
+from penstock.pipelines.reading.tree import ReadFault
+from penstock.pipelines.sources.source import KEPT_BYTES, BadRecord
+
+LINES = Dialect(quote=None, max_row_bytes=64 * 2**20)
+"""Every line is a row."""
+
+
+class Source(rows.RowSource):
+    """Objects, one a line; see `RowSource` for the fields. A column is a name in the objects."""
+
+    type: Literal["json_lines"] = "json_lines"
+
+    suffixes: ClassVar = (".jsonl", ".ndjson", ".jsonl.gz", ".ndjson.gz", ".json", ".json.gz")
+
+    def check(self) -> list[str]:
+        if self.split_on:
+            return ["`data.source.split_on` is for text; in JSON a sequence is a list. Remove it."]
+        return super().check()
+
+    def known_columns(self) -> list[str]:
+        return list(self._found())
+
+    def early_columns(self) -> None:
+        """Any line may have another name."""
+        return None
+
+    def _found(self):
+        facts = tuple(
+            (str(path), path.stat().st_size, path.stat().st_mtime_ns) for path in self.files()
+        )
+        return _found_in(self.model_dump_json(by_alias=True), facts)
+
+    def infer(self, wanted: dict[str, str]) -> Features:
+        found = self._found()
+        for column in wanted.values():
+            if isinstance(found[column], str):
+                raise ColumnFault(found[column])
+        return {name: found[column] for name, column in wanted.items()}
+
+    def parts(self, file: DataFile) -> Iterator[object]:
+        """(offset, bytes, position of the first row) of a file on disk, else None."""
+        if not file.on_disk:
+            yield None
+            return
+        for chunk in self._chunks(file):
+            if chunk.fault:
+                yield _bad(file, chunk)
+            else:
+                yield chunk.offset, len(chunk.data), chunk.index
+
+    def tables(self, file: DataFile, part) -> Iterator[rows.Table]:
+        """Of a part, or with None of the whole file."""
+        for chunk in self._chunks(file) if part is None else [_chunk(file, part)]:
+            if chunk.fault:
+                yield rows.Table({}, [], bad=[_bad(file, chunk)])
+            else:
+                objects, bad = _parse(file, chunk)
+                yield _table(objects, bad, chunk, self._names())
+
+    def _chunks(self, file):
+        try:
+            stream = file.open()
+            begun = stream.read(delimited.CHUNK_BYTES)
+        except ReadFault as fault:
+            yield delimited.Chunk(0, 0, b"", fault=str(fault))
+            return
+        with stream:
+            start = len(BYTE_ORDER_MARK) if begun.startswith(BYTE_ORDER_MARK) else 0
+            yield from delimited.chunks(stream, start, begun[start:], LINES)
+
+    def _names(self):
+        named = [*self.wanted().values(), self.key, self.group, self.split]
+        return list(dict.fromkeys(name for name in named if name is not None))
+
+    def convert(self, column, cells, feature):
+        return convert_typed(cells, feature, frozenset(self.missing))
+
+
+@lru_cache(maxsize=32)
+def _found_in(document, facts):
+    """{column: its feature, or why there is none}, in the order of their first appearance."""
+    del facts
+    source = Source.model_validate_json(document)
+    renamed = source.columns if isinstance(source.columns, dict) else {}
+    features = {column: name for name, column in renamed.items()}
+    missing = frozenset(source.missing)
+    found: dict[str, TypedColumn] = {}
+    times, total = {}, 0
+    for file in source.data_files():
+        for chunk in source._chunks(file):
+            if chunk.fault:
+                continue
+            objects, _ = _parse(file, chunk)
+            total += len(objects)
+            for name in dict.fromkeys(name for _, one in objects for name in one):
+                cells = [one[name] for _, one in objects if name in one]
+                if name not in found:
+                    is_label = source.is_label(features.get(name, name))
+                    found[name] = TypedColumn(name, missing, is_label)
+                found[name].add(cells)
+                times[name] = times.get(name, 0) + len(cells)
+    described = {}
+    for name, column in found.items():
+        try:
+            described[name] = column.feature(optional=times[name] < total)
+        except ColumnFault as fault:
+            described[name] = str(fault)
+    return described
+
+
+def _chunk(file, part):
+    offset, size, index = part
+    with file.open() as stream:
+        stream.seek(offset)
+        return delimited.Chunk(offset, index, stream.read(size))
+
+
+def _parse(file, chunk):
+    """([(line, flat object)], bad records); blank lines are neither."""
+    lines = chunk.data.split(b"\n")
+    objects, bad = [], []
+    for number, line in enumerate(lines):
+        if not line.strip():
+            continue
+        try:
+            objects.append((number, _flat(line)))
+        except (ValueError, RecursionError) as error:
+            said = "it is nested too deep" if isinstance(error, RecursionError) else str(error)
+            offset = chunk.offset + sum(len(before) + 1 for before in lines[:number])
+            bad.append(
+                BadRecord(
+                    file.where,
+                    chunk.index + number,
+                    f"The line is no JSON object as expected: {said.rstrip('.')}.",
+                    "",
+                    offset,
+                    line,
+                )
+            )
+    return objects, bad
+
+
+def _flat(line: bytes) -> dict:
+    """One line -> {`outer.inner`: value}. Raises ValueError."""
+    found = _DECODER.decode(line.decode())
+    if not isinstance(found, dict):
+        raise ValueError(f"it is of the type {type(found).__name__}")
+    if b"\\u" in line:
+        json.dumps(found, ensure_ascii=False).encode()
+    if not any(isinstance(value, dict) for value in found.values()):
+        return found
+    flat = {}
+    for name, value in _leaves(found, ""):
+        if name in flat:
+            raise ValueError(f"the name {name!r} occurs twice")
+        flat[name] = value
+    return flat
+
+
+def _leaves(found, prefix):
+    for name, value in found.items():
+        if isinstance(value, dict):
+            yield from _leaves(value, f"{prefix}{name}.")
+        else:
+            yield prefix + name, value
+
+
+def _without_repeats(pairs):
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise ValueError("a name occurs twice in an object")
+    return found
+
+
+def _no_constant(text):
+    raise ValueError(f"{text} is no JSON number")
+
+
+_DECODER = json.JSONDecoder(object_pairs_hook=_without_repeats, parse_constant=_no_constant)
+
+
+def _table(objects, bad, chunk, names):
+    columns = {name: [one.get(name) for _, one in objects] for name in names}
+    numbers = [number for number, _ in objects]
+    lines = None
+
+    def raw(position):
+        nonlocal lines
+        lines = lines or chunk.data.split(b"\n")
+        offsets = accumulate((len(line) + 1 for line in lines[: numbers[position]]), initial=0)
+        return chunk.offset + list(offsets)[-1], lines[numbers[position]]
+
+    return rows.Table(columns, [chunk.index + number for number in numbers], raw, bad)
+
+
+def _bad(file, chunk):
+    return BadRecord(
+        file.where, chunk.index, chunk.fault, "", chunk.offset, chunk.data[:KEPT_BYTES]
+    )

@@ -1,0 +1,306 @@
+"""Parquet files, row group by row group; also in an archive.
+
+Types are carried over exactly: booleans -> `Label(("false", "true"))`; integers -> int64; floats ->
+float32 (NaN is a missing value); strings -> `Text`; dictionaries as their values; lists -> sequences;
+lists of fixed size -> arrays; structs -> features called `outer.inner`; nulls are missing values.
+Dates and timestamps -> int64, microseconds since 1970-01-01 (UTC, or local time as written), times
+and durations -> int64, microseconds; decimals -> int64 if they have no fraction, else float32. What
+does not fit, such as a nanosecond, makes the record a bad one. Binary columns must be described in
+`features` as images or recordings.
+"""
+
+import io
+from collections.abc import Iterator
+from typing import ClassVar, Literal
+
+from penstock.pipelines.features import (
+    Audio,
+    Features,
+    Image,
+    Label,
+    Number,
+    Sequence,
+    Text,
+)
+from penstock.pipelines.reading import rows
+from penstock.pipelines.reading.columns import BOOLEANS, convert_typed
+from penstock.pipelines.reading.file_source import DataFile
+from penstock.pipelines.reading.inference import Classes, ColumnFault
+from penstock.pipelines.reading.tree import ReadFault
+from penstock.pipelines.sources.source import BadRecord
+
+BATCH_ROWS = 8192
+MOST_LOST_ROWS = 10**6
+"""Each row behind a damaged place of a row group is a bad record; damage may claim any number."""
+MAX_ARCHIVED_BYTES = 2 * 2**30
+"""Of a file inside an archive, which must be read into memory: Parquet is read from its end."""
+
+
+class Source(rows.RowSource):
+    """Rows of Parquet files; see `RowSource` for the fields."""
+
+    type: Literal["parquet"] = "parquet"
+
+    suffixes: ClassVar = (".parquet", ".pq")
+    libraries: ClassVar = ("pyarrow",)
+    kinds: ClassVar = (Text, Label, Number, Sequence, Image, Audio)
+
+    def check(self) -> list[str]:
+        if self.split_on:
+            return [
+                "`data.source.split_on` is for text; in Parquet a sequence is a list. Remove it."
+            ]
+        return super().check()
+
+    def early_columns(self) -> None:
+        """They are in the files, but reading them takes pyarrow, which takes a second to import."""
+        return None
+
+    def known_columns(self) -> list[str]:
+        return list(self._fields())
+
+    def _fields(self):
+        """{column: its Arrow type}; the same in all files."""
+        known, first, fault = None, None, None
+        for file in self.data_files():
+            try:
+                with _opened(file) as opened:
+                    fields = dict(_flat_fields(opened.schema_arrow, ""))
+            except ReadFault as error:
+                fault = fault or f"`{file.where}`: {error}"
+                continue
+            if known is not None and fields != known:
+                differ = sorted(
+                    name for name in {*fields, *known} if fields.get(name) != known.get(name)
+                )
+                raise ValueError(
+                    f"`{file.where}` has other columns than `{first.where}`. Different: "
+                    f"{', '.join(differ)}. Read them by two configs, or write them with one schema."
+                )
+            known, first = fields, first or file
+        if known is None:
+            raise ValueError(fault or f"No file matches `{self.path}`.")
+        return known
+
+    def infer(self, wanted: dict[str, str]) -> Features:
+        fields = self._fields()
+        labels = {
+            name: Classes(name)
+            for name in wanted
+            if self.is_label(name) and not _is_boolean(fields[wanted[name]])
+        }
+        gaps = self._scan(wanted, labels)
+        found = {}
+        for name, column in wanted.items():
+            feature = _feature(name, fields[column], name in gaps)
+            if name in labels:
+                label = Label(names=labels[name].names())
+                is_list = isinstance(feature, Sequence)
+                feature = (
+                    Sequence(of=label, optional=name in gaps)
+                    if is_list
+                    else label.model_copy(update={"optional": name in gaps})
+                )
+            found[name] = feature
+        return found
+
+    def _scan(self, wanted, labels):
+        """Notes the classes of labels; returns the features with a missing value."""
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        gaps = set()
+        for file in self.data_files():
+            for batch, fault in _batches(file, None, list(wanted.values())):
+                if fault:
+                    break  # The rows behind it are bad records.
+                for name, column in wanted.items():
+                    cells = batch[column]
+                    is_float = pa.types.is_floating(cells.type)
+                    if cells.null_count or (is_float and pc.any(pc.is_nan(cells)).as_py()):
+                        gaps.add(name)
+                    if name in labels:
+                        values = (
+                            pc.unique(cells).to_pylist()
+                            if not _is_list(cells.type)
+                            else [part for parts in cells.to_pylist() for part in parts or ()]
+                        )
+                        labels[name].add([str(v) for v in values if v not in (None, *self.missing)])
+        return gaps
+
+    def parts(self, file: DataFile) -> Iterator[object]:
+        """(row group, position of its first row, number of its rows)."""
+        try:
+            with _opened(file) as opened:
+                counts = [
+                    opened.metadata.row_group(group).num_rows
+                    for group in range(opened.num_row_groups)
+                ]
+        except ReadFault as fault:
+            yield BadRecord(file.where, 0, str(fault), offset=0)
+            return
+        first = 0
+        for group, count in enumerate(counts):
+            yield group, first, count
+            first += count
+
+    def tables(self, file: DataFile, part) -> Iterator[rows.Table]:
+        """Of a row group."""
+        group, index, count = part
+        end = index + min(count, MOST_LOST_ROWS)
+        named = [*self.wanted().values(), self.key, self.group, self.split]
+        columns = list(dict.fromkeys(name for name in named if name is not None))
+        for batch, fault in _batches(file, group, columns):
+            if fault:
+                reason = f"The file is damaged in row group {group}: {fault}"
+                lost = [BadRecord(file.where, row, reason) for row in range(index, end)]
+                yield rows.Table({}, [], bad=lost)
+                return
+            cells = {column: _cells(batch[column]) for column in columns}
+            yield rows.Table(cells, range(index, index + batch.num_rows))
+            index += batch.num_rows
+
+    def convert(self, column, cells, feature):
+        return convert_typed(cells, feature, frozenset(self.missing))
+
+
+def _opened(file):
+    """The file, opened by pyarrow. Raises ReadFault."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    stream = file.open()
+    if file.tree.is_archive:
+        with stream:
+            data = stream.read(MAX_ARCHIVED_BYTES + 1)
+        if len(data) > MAX_ARCHIVED_BYTES:
+            raise ReadFault("A Parquet file of more than 2 GiB in an archive: unpack the archive.")
+        stream = io.BytesIO(data)
+    try:
+        return pq.ParquetFile(stream, page_checksum_verification=True)
+    except (pa.ArrowException, OSError, ValueError) as error:
+        stream.close()
+        raise ReadFault(f"It is no readable Parquet file: {_first_line(error)}") from None
+
+
+def _first_line(error):
+    text = str(error).strip().splitlines()
+    return (text[0].rstrip(".") if text else type(error).__name__) + "."
+
+
+def _batches(file, group, columns):
+    """Yields (flat batch as a `pyarrow.Table`, None), or (None, why the rest cannot be read)."""
+    import pyarrow as pa
+
+    try:
+        with _opened(file) as opened:
+            groups = None if group is None else [group]
+            for batch in opened.iter_batches(BATCH_ROWS, row_groups=groups, columns=columns):
+                table = pa.Table.from_batches([batch])
+                while any(pa.types.is_struct(field.type) for field in table.schema):
+                    table = table.flatten()
+                table.validate(full=True)
+                yield table, None
+    except ReadFault as fault:
+        yield None, str(fault)
+    except (pa.ArrowException, OSError, ValueError) as error:
+        yield None, _first_line(error)
+
+
+def _flat_fields(schema, prefix):
+    import pyarrow as pa
+
+    for field in schema:
+        if pa.types.is_struct(field.type):
+            yield from _flat_fields(field.type, f"{prefix}{field.name}.")
+        else:
+            yield prefix + field.name, field.type
+
+
+def _value_type(kind):
+    import pyarrow as pa
+
+    return kind.value_type if pa.types.is_dictionary(kind) else kind
+
+
+def _is_boolean(kind):
+    import pyarrow as pa
+
+    return pa.types.is_boolean(_value_type(kind))
+
+
+def _is_list(kind):
+    import pyarrow as pa
+
+    return pa.types.is_list(kind) or pa.types.is_large_list(kind)
+
+
+def _is_time(kind):
+    import pyarrow as pa
+
+    return pa.types.is_temporal(kind) and not pa.types.is_interval(kind)
+
+
+def _feature(name, kind, optional):
+    """The feature of an Arrow type."""
+    import pyarrow as pa
+
+    kind, types = _value_type(kind), pa.types
+    if types.is_boolean(kind):
+        return Label(names=BOOLEANS, optional=optional)
+    if types.is_integer(kind) or _is_time(kind) or (types.is_decimal(kind) and kind.scale <= 0):
+        return Number(dtype="int64", optional=optional)
+    if types.is_floating(kind) or types.is_decimal(kind):
+        return Number(dtype="float32", optional=optional)
+    if types.is_string(kind) or types.is_large_string(kind) or types.is_string_view(kind):
+        return Text(optional=optional)
+    if types.is_null(kind):
+        return Text(optional=True)
+    if _is_list(kind):
+        part = _feature(name, kind.value_type, False)
+        if isinstance(part, Text | Label | Number) and not getattr(part, "shape", ()):
+            return Sequence(of=part.model_copy(update={"optional": False}), optional=optional)
+    if types.is_fixed_size_list(kind):
+        part = _feature(name, kind.value_type, False)
+        if isinstance(part, Number):
+            return Number(dtype=part.dtype, shape=(kind.list_size, *part.shape), optional=optional)
+    raise ColumnFault(
+        f"The column `{name}` has the type {kind}, for which there is no feature. Leave it out by "
+        "`columns`; describe a column of encoded images or recordings in `features`."
+    )
+
+
+def _cells(column):
+    """A column as Python's own values, missing ones as None."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    if pa.types.is_dictionary(column.type):
+        column = column.cast(column.type.value_type)
+    kind = column.type
+    if pa.types.is_floating(kind):
+        return pc.if_else(pc.is_nan(column), None, column).to_pylist()
+    if _is_time(kind):
+        return _microseconds(column)
+    if pa.types.is_decimal(kind):
+        as_number = int if kind.scale <= 0 else float
+        return [None if cell is None else as_number(cell) for cell in column.to_pylist()]
+    return column.to_pylist()
+
+
+def _microseconds(column):
+    """Integers; a number with a fraction where there are nanoseconds, which is then a fault."""
+    import pyarrow as pa
+
+    kind, types = column.type, pa.types
+    if types.is_date(kind):
+        column = column.cast(pa.timestamp("us"))
+        kind = column.type
+    numbers = column.cast(pa.int32() if types.is_time32(kind) else pa.int64()).to_pylist()
+    parts = {"s": (10**6, 1), "ms": (10**3, 1), "us": (1, 1), "ns": (1, 1000)}
+    times, over = parts[kind.unit]
+
+    def converted(cell):
+        return cell / over if cell % over else cell * times // over
+
+    return [None if cell is None else converted(cell) for cell in numbers]
