@@ -13,6 +13,7 @@ from penstock.pipelines.image_files import encode_png
 from penstock.pipelines.media_statistics import ImageStatistics
 from penstock.pipelines.sources import source
 from penstock.pipelines.sources.source import Record
+from penstock.pipelines.split_statistics import SplitStatistics
 from penstock.pipelines.splits import Splitter
 from penstock.pipelines.value_statistics import LabelStatistics, NumberStatistics, TextStatistics
 
@@ -200,3 +201,97 @@ def test_undecodable_images_are_counted():
     protos = images.protos("image", 2)
     assert protos[0].custom_stats[0].num == 1
     assert protos[1].num_stats.common_stats.num_non_missing == 1
+
+
+def test_missing_values_are_counted():
+    features = {"age": Number(optional=True), "name": Text(optional=True)}
+    statistics_found = SplitStatistics(features)
+    statistics_found.add([{"age": np.float32(3)}, {"name": "a b"}, {}])
+    found = statistics_files.by_name(statistics_found.proto("train"))
+    assert list(found) == ["age", "name", "name/characters", "name/words"]
+    for feature in found.values():
+        common = statistics_files.common_stats(feature)
+        assert (common.num_non_missing, common.num_missing) == (1, 2)
+
+
+def test_infinities_alone():
+    numbers = NumberStatistics(is_integer=False)
+    numbers.add([float("-inf"), float("-inf"), float("nan")])
+    (proto,) = numbers.protos("x", 3)
+    assert (proto.num_stats.min, proto.num_stats.max) == (float("-inf"), float("-inf"))
+    assert statistics_files.custom_stat(proto, "num_infinite").num == 2
+    assert proto.num_stats.histograms[0].num_nan == 1
+    assert not proto.num_stats.histograms[0].buckets
+
+
+def test_slices_have_a_file_of_their_own(written, tmp_path):
+    directory, found = written
+    again = statistics.compute(directory / "examples", tmp_path, ("label",), max_slices=3)
+    assert again == found
+    assert [d.name for d in statistics_files.read_slices(tmp_path).datasets] == [
+        "train: label=cat",
+        "train: label=dog",
+        *(f"test: label={FEATURES['label'].names[i]}" for i in sorted(set(LABELS[38:]))),
+    ]
+    cats = statistics_files.by_name(statistics_files.read_slices(tmp_path).datasets[0])
+    assert cats["size"].num_stats.mean == pytest.approx(SIZES[:38][LABELS[:38] == 0].mean())
+    assert not statistics_files.read_slices(directory).datasets
+
+
+@pytest.mark.parametrize(
+    ("column", "message"),
+    [
+        ("lable", "names 'lable', which is no feature of the examples. Expected: label. Correct"),
+        ("size", "names 'size', a feature of the kind 'number'. Expected: a label, a text, an"),
+        ("image", "names 'image', a feature of the kind 'image'. Expected: a label, a text, an"),
+    ],
+)
+def test_columns_that_cannot_be_sliced_by(column, message, written, tmp_path):
+    with pytest.raises(ValueError, match=message):
+        statistics.compute(written[0] / "examples", tmp_path, (column,))
+
+
+def test_a_column_with_too_many_slices():
+    sliced = SplitStatistics({"name": Text()}, ("name",), max_slices=2)
+    sliced.add([{"name": "a"}, {"name": "b"}, {"name": "a"}])
+    message = "names 'name', which has more than 2 values. Leave it out, or raise"
+    with pytest.raises(ValueError, match=message):
+        sliced.add([{"name": "c"}])
+
+
+def write_statistics(directory, values):
+    numbers, texts = NumberStatistics(is_integer=False), TextStatistics()
+    numbers.add(values)
+    texts.add([str(value) for value in values])
+    dataset = statistics_pb2.DatasetFeatureStatistics(name="train", num_examples=len(values))
+    dataset.features.extend(numbers.protos("x", len(values)) + texts.protos("y", len(values)))
+    datasets = statistics_pb2.DatasetFeatureStatisticsList(datasets=[dataset])
+    directory.mkdir()
+    statistics_files.write(directory, datasets)
+    return statistics_files.content_digest(directory)
+
+
+def test_the_content_digest_leaves_out_what_sketches_estimate(tmp_path):
+    values = RNG.standard_normal(9000)
+    digest = write_statistics(tmp_path / "a", values)
+    assert write_statistics(tmp_path / "b", values[::-1]) == digest
+    files = [(tmp_path / name / statistics_files.FILE).read_bytes() for name in "ab"]
+    assert files[0] != files[1]
+    values[17] = np.nextafter(values[17], 9)
+    assert write_statistics(tmp_path / "c", values) != digest
+
+
+def test_the_content_digest_has_quantiles_that_are_exact(tmp_path):
+    # Equal number, sum (18), sum of squares (102), and ends; only quantiles differ.
+    twins = [[0, 1, 4, 6, 7, 9], [0, 2, 3, 5, 8, 9]]
+    digests = set()
+    for place, twin in enumerate(twins):
+        numbers = NumberStatistics(is_integer=False)
+        numbers.add(twin)
+        dataset = statistics_pb2.DatasetFeatureStatistics(name="train", num_examples=6)
+        dataset.features.extend(numbers.protos("x", 6))
+        (tmp_path / str(place)).mkdir()
+        datasets = statistics_pb2.DatasetFeatureStatisticsList(datasets=[dataset])
+        statistics_files.write(tmp_path / str(place), datasets)
+        digests.add(statistics_files.content_digest(tmp_path / str(place)))
+    assert len(digests) == 2
