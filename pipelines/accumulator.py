@@ -3,7 +3,7 @@
 import numpy as np
 from tensorflow_metadata.proto.v0 import statistics_pb2
 
-from penstock.pipelines.sketches import Distribution
+from penstock.pipelines.distribution import Distribution
 
 Type = statistics_pb2.FeatureNameStatistics
 TOP_VALUES, RANKS = 20, 1000

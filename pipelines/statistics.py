@@ -5,7 +5,7 @@ order of the splits, and `slices.binpb` where slices are asked for. A shard is r
 batches; what shards found is merged by a Beam combiner, so memory does not grow with the data (see
 `split_statistics.SplitStatistics`). Runs without TensorFlow. Identical examples give the same
 content digest, however they are spread over shards, and identical bytes where there are few enough
-distinct values to be exact (see `sketches.py`).
+distinct values to be exact (see `distribution.py` and `sketches.py`).
 """
 
 import os

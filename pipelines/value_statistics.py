@@ -1,7 +1,7 @@
 """Accumulators of numbers, labels and texts; each turns into TFDV's protos.
 
-Counts, sums and what is exact (see `sketches.py`) are the same in whichever order examples and parts
-come. Each takes one value an example (`add`), or any number of them (`add_flat`).
+Counts, sums and what is exact (see `distribution.py` and `sketches.py`) are the same in whichever
+order examples and parts come. Each takes one value an example (`add`), or any number (`add_flat`).
 
 Labels are shown by the names of their classes (type STRING), although the examples hold their ids:
 a schema of names stays right when a class is added in between.
@@ -22,12 +22,9 @@ from penstock.pipelines.accumulator import (
     fill_top,
     new_proto,
 )
+from penstock.pipelines.distribution import Distribution
 from penstock.pipelines.exact_sum import ExactMoments
-from penstock.pipelines.sketches import (
-    DISTINCT_RELATIVE_ERROR,
-    DistinctValues,
-    Distribution,
-)
+from penstock.pipelines.sketches import DISTINCT_RELATIVE_ERROR, DistinctValues
 from penstock.pipelines.statistics_files import (
     COUNTS_ERROR,
     NUM_CLASSES,

@@ -8,14 +8,13 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
+from penstock.pipelines.distribution import EXACT_NUMBERS, Distribution
 from penstock.pipelines.exact_sum import ExactMoments, ExactSum
 from penstock.pipelines.sketches import (
     DISTINCT_RELATIVE_ERROR,
-    EXACT_NUMBERS,
     EXACT_STRINGS,
     DistinctCount,
     DistinctValues,
-    Distribution,
 )
 
 RNG = np.random.default_rng(7)
