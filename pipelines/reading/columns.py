@@ -291,6 +291,11 @@ def _array_of(feature):
 def _typed_text(cell):
     if isinstance(cell, str):
         return _utf8(cell)
+    if isinstance(cell, bytes):
+        try:
+            return cell.decode()
+        except UnicodeDecodeError:
+            raise ValueError(f"is {_shown(cell)}, which is no valid UTF-8") from None
     raise ValueError(f"is {_kind(cell)}, but must be a text")
 
 

@@ -103,7 +103,7 @@ class DataFile:
         if self.fault:
             raise ReadFault(self.fault)
         stream = self.tree.open(self.inner)
-        return io.BufferedReader(_GzipStream(stream), 2**18) if self.is_gzip else stream
+        return gunzipped(stream) if self.is_gzip else stream
 
 
 def data_files(path: Path, found: list[Path], suffixes: tuple[str, ...]) -> list[DataFile]:
@@ -142,6 +142,11 @@ def _single(path, name):
         return DataFile(name, tree, path.name)
     entry = next(entry for entry in tree.entries() if entry.name == path.name)
     return DataFile(name, tree, entry.name, entry.fault)
+
+
+def gunzipped(stream: BinaryIO) -> BinaryIO:
+    """What a gzip stream contains; damage is a `ReadFault`."""
+    return io.BufferedReader(_GzipStream(stream), 2**18)
 
 
 class _GzipStream(io.RawIOBase):

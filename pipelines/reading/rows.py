@@ -163,6 +163,11 @@ class RowSource(FileSource):
         names = self.known_columns() if self.columns is None else self.columns
         return {name: name for name in names if name not in (self.key, self.split)}
 
+    def named(self) -> list[str]:
+        """All columns that are read: of features, key, group and split."""
+        read = [*self.wanted().values(), self.key, self.group, self.split]
+        return list(dict.fromkeys(column for column in read if column is not None))
+
     def is_label(self, name: str) -> bool:
         """Whether a feature's values are classes."""
         return name in ((self.label,) if isinstance(self.label, str) else self.label)
@@ -172,8 +177,8 @@ class RowSource(FileSource):
 
         Once in a process, as long as the files stay.
         """
-        facts = tuple((str(path), *_facts(path)) for path in self.files())
-        return dict(_inferred(type(self).__module__, self.model_dump_json(by_alias=True), facts))
+        document = self.model_dump_json(by_alias=True)
+        return dict(_inferred(type(self).__module__, document, file_facts(self)))
 
     def read(self, pipeline):
         import apache_beam as beam
@@ -197,9 +202,12 @@ def file_parts(file: DataFile, source: RowSource):
         yield part if isinstance(part, BadRecord) else (file, part)
 
 
-def _facts(path):
-    status = path.stat()
-    return status.st_size, status.st_mtime_ns
+def file_facts(source: FileSource) -> tuple:
+    """Of all files what changes when they do: what is known from a pass over them stays till then."""
+    stats = [(path, path.stat()) for path in source.files()]
+    return tuple(
+        (str(path), found.st_size, found.st_mtime_ns, found.st_ino) for path, found in stats
+    )
 
 
 @lru_cache(maxsize=32)

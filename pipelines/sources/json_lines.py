@@ -7,13 +7,12 @@ bad record. A type that is not given by `features` is inferred from all rows
 """
 
 import json
+from collections import Counter
 from collections.abc import Iterator
-from functools import lru_cache
 from itertools import accumulate
 from typing import ClassVar, Literal
 
-from penstock.pipelines.features import Features
-from penstock.pipelines.reading import delimited, rows
+from penstock.pipelines.reading import delimited, rows, scanned_rows
 from penstock.pipelines.reading.columns import convert_typed
 from penstock.pipelines.reading.delimited import BYTE_ORDER_MARK, Dialect
 from penstock.pipelines.reading.file_source import DataFile
@@ -25,37 +24,29 @@ LINES = Dialect(quote=None, max_row_bytes=64 * 2**20)
 """Every line is a row."""
 
 
-class Source(rows.RowSource):
+class Source(scanned_rows.ScannedSource):
     """Objects, one a line; see `RowSource` for the fields. A column is a name in the objects."""
 
     type: Literal["json_lines"] = "json_lines"
 
     suffixes: ClassVar = (".jsonl", ".ndjson", ".jsonl.gz", ".ndjson.gz", ".json", ".json.gz")
 
-    def check(self) -> list[str]:
-        if self.split_on:
-            return ["`data.source.split_on` is for text; in JSON a sequence is a list. Remove it."]
-        return super().check()
-
-    def known_columns(self) -> list[str]:
-        return list(self._found())
-
-    def early_columns(self) -> None:
-        """Any line may have another name."""
-        return None
-
-    def _found(self):
-        facts = tuple(
-            (str(path), path.stat().st_size, path.stat().st_mtime_ns) for path in self.files()
-        )
-        return _found_in(self.model_dump_json(by_alias=True), facts)
-
-    def infer(self, wanted: dict[str, str]) -> Features:
-        found = self._found()
-        for column in wanted.values():
-            if isinstance(found[column], str):
-                raise ColumnFault(found[column])
-        return {name: found[column] for name, column in wanted.items()}
+    def scan(self):
+        missing = frozenset(self.missing)
+        found: dict[str, TypedColumn] = {}
+        times, total = Counter(), 0
+        for file in self.data_files():
+            for chunk in self._chunks(file):
+                objects, _ = _parse(file, chunk)
+                total += len(objects)
+                for name in dict.fromkeys(name for _, one in objects for name in one):
+                    cells = [one[name] for _, one in objects if name in one]
+                    if name not in found:
+                        is_label = self.is_label(self.feature_name(name))
+                        found[name] = TypedColumn(name, missing, is_label)
+                    found[name].add(cells)
+                    times[name] += len(cells)
+        return {name: _feature(found[name], times[name] < total) for name in found}
 
     def parts(self, file: DataFile) -> Iterator[object]:
         """(offset, bytes, position of the first row) of a file on disk, else None."""
@@ -71,11 +62,8 @@ class Source(rows.RowSource):
     def tables(self, file: DataFile, part) -> Iterator[rows.Table]:
         """Of a part, or with None of the whole file."""
         for chunk in self._chunks(file) if part is None else [_chunk(file, part)]:
-            if chunk.fault:
-                yield rows.Table({}, [], bad=[_bad(file, chunk)])
-            else:
-                objects, bad = _parse(file, chunk)
-                yield _table(objects, bad, chunk, self._names())
+            objects, bad = _parse(file, chunk)
+            yield _table(objects, bad, chunk, self.named())
 
     def _chunks(self, file):
         try:
@@ -88,44 +76,15 @@ class Source(rows.RowSource):
             start = len(BYTE_ORDER_MARK) if begun.startswith(BYTE_ORDER_MARK) else 0
             yield from delimited.chunks(stream, start, begun[start:], LINES)
 
-    def _names(self):
-        named = [*self.wanted().values(), self.key, self.group, self.split]
-        return list(dict.fromkeys(name for name in named if name is not None))
-
     def convert(self, column, cells, feature):
         return convert_typed(cells, feature, frozenset(self.missing))
 
 
-@lru_cache(maxsize=32)
-def _found_in(document, facts):
-    """{column: its feature, or why there is none}, in the order of their first appearance."""
-    del facts
-    source = Source.model_validate_json(document)
-    renamed = source.columns if isinstance(source.columns, dict) else {}
-    features = {column: name for name, column in renamed.items()}
-    missing = frozenset(source.missing)
-    found: dict[str, TypedColumn] = {}
-    times, total = {}, 0
-    for file in source.data_files():
-        for chunk in source._chunks(file):
-            if chunk.fault:
-                continue
-            objects, _ = _parse(file, chunk)
-            total += len(objects)
-            for name in dict.fromkeys(name for _, one in objects for name in one):
-                cells = [one[name] for _, one in objects if name in one]
-                if name not in found:
-                    is_label = source.is_label(features.get(name, name))
-                    found[name] = TypedColumn(name, missing, is_label)
-                found[name].add(cells)
-                times[name] = times.get(name, 0) + len(cells)
-    described = {}
-    for name, column in found.items():
-        try:
-            described[name] = column.feature(optional=times[name] < total)
-        except ColumnFault as fault:
-            described[name] = str(fault)
-    return described
+def _feature(column, optional):
+    try:
+        return column.feature(optional)
+    except ColumnFault as fault:
+        return str(fault)
 
 
 def _chunk(file, part):
@@ -137,6 +96,8 @@ def _chunk(file, part):
 
 def _parse(file, chunk):
     """([(line, flat object)], bad records); blank lines are neither."""
+    if chunk.fault:
+        return [], [_bad(file, chunk)]
     lines = chunk.data.split(b"\n")
     objects, bad = [], []
     for number, line in enumerate(lines):

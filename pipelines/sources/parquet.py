@@ -148,8 +148,7 @@ class Source(rows.RowSource):
         """Of a row group."""
         group, index, count = part
         end = index + min(count, MOST_LOST_ROWS)
-        named = [*self.wanted().values(), self.key, self.group, self.split]
-        columns = list(dict.fromkeys(name for name in named if name is not None))
+        columns = self.named()
         for batch, fault in _batches(file, group, columns):
             if fault:
                 reason = f"The file is damaged in row group {group}: {fault}"
