@@ -139,8 +139,11 @@ class Tree:
             if size > limit:
                 raise ReadFault(f"The file has {size} bytes; at most {limit} are read.")
             try:
-                # One more: a file on disk may have grown since it was looked at.
-                data = stream.read(limit + 1)
+                # As many bytes as are asked for are allocated, so not the limit at once. One more
+                # than there should be: a file on disk may have grown since it was looked at.
+                data = stream.read(size + 1)
+                if len(data) > size:
+                    data += stream.read(limit + 1 - len(data))
             except OSError as error:
                 raise ReadFault(f"The file cannot be read: {error.strerror}.") from None
         if len(data) > limit:
