@@ -129,7 +129,7 @@ def generate(
             | "SaveDuplicates" >> beam.Map(save_result, str(runs / "duplicates.json"))
         )
     written = json.loads((runs / "result.json").read_text())
-    repeated = duplicates.merge(json.loads((runs / "duplicates.json").read_text()))
+    repeated = duplicates.merge(json.loads((runs / "duplicates.json").read_text()), features)
     splits = _finish(directory, features, splitter, written)
     found = json.loads((runs / "runs.json").read_text())
     names = [name for part in [*found, *written] for name in part.get("bad", ())]
@@ -208,6 +208,7 @@ class WriteRuns(beam.DoFn):
 
     def setup(self):
         self._encoder = Encoder(self._features)
+        self._label_hash = duplicates.LabelHash(self._features)
 
     def start_bundle(self):
         self._writer = RunWriter(self._directory)
@@ -237,7 +238,8 @@ class WriteRuns(beam.DoFn):
         # A source's own split becomes part of file names here; `split_of` checks it.
         split = self._splitter.split_of(split_hash, record.split)
         data, content = self._encoder.encode(record.key, record.values)
-        self._writer.add(split, order_hash, record, data, duplicates.content_hash(content))
+        facts = duplicates.content_hash(content), self._label_hash.of(record.values)
+        self._writer.add(split, order_hash, record, data, facts)
 
     def finish_bundle(self):
         self._writer.flush()

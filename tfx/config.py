@@ -49,7 +49,8 @@ class DataConfig(Config, Generic[SourceType]):
 
     `splits` divides the records that have no split of their own, by a hash of their key; the
     source's own splits are kept, but for `split_from`, which is divided too. `anomalies` says by name
-    or pattern (`image/*`) of a feature what `on_anomaly` says for all.
+    or pattern (`image/*`) of a feature what `on_anomaly` says for all. `on_leakage`: what it does to
+    the run if a content or a key is in several splits.
     """
 
     source: Annotated[SourceType, Field(description="{type: ...} and the keys of that source")]
@@ -57,6 +58,7 @@ class DataConfig(Config, Generic[SourceType]):
     split_from: str | None = None
     max_bad_fraction: Fraction = 0.01
     quarantine: QuarantineConfig = QuarantineConfig()
+    on_leakage: Literal["stop", "warn"] = "warn"
     shards: Annotated[int, Field(gt=0, le=100_000)] | None = None
     statistics: StatisticsConfig = StatisticsConfig()
     reviewed_schema: Path | None = None

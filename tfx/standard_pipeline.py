@@ -64,6 +64,7 @@ def _data_steps(config: RunConfig) -> list[Step]:
         splits=data.splits,
         split_from=data.split_from,
         max_bad_fraction=data.max_bad_fraction,
+        on_leakage=data.on_leakage,
         kept_record_bytes=data.quarantine.max_record_bytes,
         kept_total_bytes=data.quarantine.max_total_bytes,
         shards=data.shards,

@@ -2,11 +2,12 @@
 
 import json
 
+import numpy as np
 import pytest
 
 from penstock.pipelines import duplicates, example_gen, examples, sorted_runs
 from penstock.pipelines.example_codec import Encoder
-from penstock.pipelines.features import Image, Label, Number, Text
+from penstock.pipelines.features import Image, Label, Number, Sequence, Text
 from penstock.pipelines.sources import source
 from penstock.pipelines.sources.source import Record
 from penstock.pipelines.splits import Splitter
@@ -57,31 +58,76 @@ def test_copies_are_counted_and_leaks_are_named(tmp_path):
     found = generated.duplicates
     # "leaks" is there three times, "twice" two times: 2 + 1 repeats.
     assert (found["repeats"], found["leaks"]) == (3, 1)
+    assert found["conflicts"] == 1  # "c" says yes, "a" and "b" say no
     assert found["shown"] == [
         {
             "count": 3,
             "splits": ["test", "train"],
+            "has_conflict": True,
             "examples": [
-                {"key": "a", "file": "a.txt", "split": "train"},
-                {"key": "b", "file": "b.txt", "split": "test"},
-                {"key": "c", "file": "c.txt", "split": "train"},
+                {"key": "a", "file": "a.txt", "split": "train", "label": "no"},
+                {"key": "b", "file": "b.txt", "split": "test", "label": "no"},
+                {"key": "c", "file": "c.txt", "split": "train", "label": "yes"},
             ],
         },
         {
             "count": 2,
             "splits": ["train"],
+            "has_conflict": False,
             "examples": [
-                {"key": "d", "file": "d.txt", "split": "train"},
-                {"key": "e", "file": "e.txt", "split": "train"},
+                {"key": "d", "file": "d.txt", "split": "train", "label": "no"},
+                {"key": "e", "file": "e.txt", "split": "train", "label": "no"},
             ],
         },
     ]
     assert sum(examples.splits(tmp_path / "examples").values()) == 7  # all of them stay
-    assert duplicates.warning(found) == (
+    assert duplicates.leakage(found) == (
         "1 content is in several splits at once, so that the evaluation comes out too good: 'a' "
         "(train) and 'b' (test) are equal. Take the copies out of the source; `duplicates.json` in "
         "the quarantine's folder, which `penstock show` lists, names them."
     )
+    assert duplicates.conflict(found) == (
+        "1 content has several labels: 'a' ('no') and 'c' ('yes') are equal. Labels are wrong, or "
+        "the features do not tell the classes apart; `duplicates.json` in the quarantine's folder, "
+        "which `penstock show` lists, names them."
+    )
+    sentences = f"{duplicates.leakage(found)} {duplicates.conflict(found)}"
+    assert duplicates.warning(found) == sentences
+
+
+def test_one_content_under_two_labels_in_one_split(tmp_path):
+    same = [record(f"k{i:02}", "same", "train", label=int(i == 70)) for i in range(80)]
+    unlike = [record("u", "unlike", "train"), record("v", "unlike", "train")]
+    found = generate(tmp_path, [*same, *unlike]).duplicates
+    assert (found["conflicts"], found["leaks"], found["repeats"]) == (1, 0, 80)
+    first = found["shown"][0]["examples"][:2]
+    assert [(example["key"], example["label"]) for example in first] == [
+        ("k00", "no"),
+        ("k70", "yes"),
+    ]
+    assert duplicates.leakage(found) is None
+
+
+def test_a_missing_label_contradicts_none(tmp_path, monkeypatch):
+    described = {"text": Text(), "label": Label(names=("no", "yes"), optional=True)}
+    monkeypatch.setitem(globals(), "FEATURES", described)
+    found = generate(tmp_path, [record("a", "x", "train", 1), record("b", "x", "train", None)])
+    assert (found.duplicates["repeats"], found.duplicates["conflicts"]) == (1, 0)
+
+
+@pytest.mark.parametrize("second", [("x", 1), ("x", 0), ("x", None), (None, None)])
+def test_several_labels_count_together(second):
+    features = {
+        "a": Label(names=("x", "y")),
+        "b": Sequence(of=Label(names=("x", "y")), optional=True),
+    }
+    hashed = duplicates.LabelHash(features)
+    values = {"a": 0, "b": [1, 0]}
+    assert hashed.of(values) == hashed.of({"a": np.int64(0), "b": np.array([1, 0])})
+    a, b = second
+    other = {"a": None if a is None else 1, "b": None if b is None else [b]}
+    assert hashed.of(other) != hashed.of(values)
+    assert (hashed.of(other) == 0) == (second == (None, None))
 
 
 def test_one_key_in_two_splits_leaks(tmp_path):
@@ -94,6 +140,19 @@ def test_one_key_in_two_splits_leaks(tmp_path):
         ("a", "train"),
         ("a", "test"),
     }
+
+
+def test_one_key_with_two_contents_in_two_splits_is_said(tmp_path):
+    records = [record(key, f"{key} {split}", split) for key in "abc" for split in ("train", "test")]
+    found = generate(tmp_path, [*records, record("d", "d", "train")]).duplicates
+    assert (found["keys"], found["leaks"], found["repeats"]) == (3, 0, 0)
+    assert found["shown_keys"][0] == [
+        {"key": "a", "file": "a.txt", "split": "test"},
+        {"key": "a", "file": "a.txt", "split": "train"},
+    ]
+    assert duplicates.leakage(found).startswith(
+        "3 keys are in several splits at once: 'a' is in test and train. A key must name one record"
+    )
 
 
 def test_an_example_of_each_split_is_shown_first(tmp_path):
@@ -157,7 +216,8 @@ def test_without_copies_there_is_no_warning(tmp_path, records):
     found = generate(tmp_path, records).duplicates
     duplicates.write(tmp_path, found)
     written = json.loads((tmp_path / "duplicates.json").read_text())
-    assert written == {"format_version": 1, "repeats": 0, "leaks": 0, "shown": []}
+    counts = dict.fromkeys(("repeats", "leaks", "conflicts", "keys"), 0)
+    assert written == {"format_version": 2, **counts, "shown": [], "shown_keys": []}
     assert duplicates.warning(found) is None
 
 

@@ -126,10 +126,15 @@ def test_copies_in_several_splits_are_said(tmp_path):
     paths, values, context = execute(ExampleGen, tmp_path, parameters)
     assert values["duplicates"] == 29
     assert values["warning"].startswith("1 content is in several splits at once")
-    assert context.outputs["quarantine"].properties == {"bad": 0, "repeats": 29, "leaks": 1}
+    properties = {"bad": 0, "repeats": 29, "leaks": 1, "conflicts": 0, "keys": 0}
+    assert context.outputs["quarantine"].properties == properties
     written = json.loads((paths["quarantine"] / "duplicates.json").read_text())
     assert [content["count"] for content in written["shown"]] == [30]
     assert context.gate is None
+    stopping = parameters.model_copy(update={"on_leakage": "stop"})
+    _, _, context = execute(ExampleGen, tmp_path / "stop", stopping)
+    assert context.gate.startswith("1 content is in several splits at once, so that the evaluation")
+    assert context.gate.endswith("Or set `data.on_leakage: warn`.")
 
 
 def test_an_empty_training_split_is_an_error(tmp_path):

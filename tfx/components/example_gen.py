@@ -1,9 +1,11 @@
 """ExampleGen: source -> Examples and Quarantine. See `penstock/pipelines/example_gen.py`.
 
-A gate: stops the run if more records than `max_bad_fraction` could not be used.
+A gate: stops the run if more records than `max_bad_fraction` could not be used, and, where
+`on_leakage` is "stop", if a content or a key is in several splits.
 """
 
 from pathlib import Path
+from typing import Literal
 
 from penstock.pipelines.bad_records import Limits
 from penstock.pipelines.config import Config
@@ -28,6 +30,7 @@ class ExampleGen(Component):
         splits: dict[str, float]
         split_from: str | None = None
         max_bad_fraction: float = 0.01
+        on_leakage: Literal["stop", "warn"] = "warn"
         kept_record_bytes: int = Limits.record_bytes
         kept_total_bytes: int = Limits.total_bytes
         shards: int | None = None
@@ -85,7 +88,8 @@ class ExampleGen(Component):
         duplicates.write(context.outputs["quarantine"].path, generated.duplicates)
         context.outputs["examples"].properties["splits"] = generated.splits
         context.outputs["quarantine"].properties["bad"] = bad
-        repeated = {name: generated.duplicates[name] for name in ("repeats", "leaks")}
+        names = ("repeats", "leaks", "conflicts", "keys")
+        repeated = {name: generated.duplicates[name] for name in names}
         context.outputs["quarantine"].properties |= repeated
         shown = ", ".join(f"{name} {count:,}" for name, count in generated.splits.items())
         first = next(quarantine.entries(generated.quarantine), None)
@@ -99,6 +103,10 @@ class ExampleGen(Component):
         reason = quarantine.too_many(generated.summary, parameters.max_bad_fraction)
         if reason:
             context.stop(reason)
+        elif parameters.on_leakage == "stop" and (
+            found := duplicates.leakage(generated.duplicates)
+        ):
+            context.stop(f"{found} Or set `data.on_leakage: warn`.")
         elif not generated.splits.get(splitter.names[0]):
             raise ValueError(
                 f"The training split `{splitter.names[0]}` is empty. Expected: at least one "
