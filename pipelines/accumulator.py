@@ -25,10 +25,11 @@ class Accumulator:
         Args:
             values: a list, as `example_codec.deserialise` gives them, or an array.
         """
-        self.add_measured(self.measure(values))
+        if len(values):
+            self.add_measured(self.measure(values))
 
     def add_measured(self, values) -> None:
-        """Adds what `measure` returned, or some entries of it."""
+        """Adds what `measure` returned, or some entries of it; at least one."""
         raise NotImplementedError
 
     def merge(self, other) -> None:

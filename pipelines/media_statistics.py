@@ -145,7 +145,7 @@ class MaskStatistics(EncodedStatistics):
     def decode(self, value: bytes) -> dict:
         """Size, number of classes, share of ignored pixels, and how often each value 0..255 occurs."""
         image = image_files.open_image(value)
-        if image.mode not in ("L", "P", "1"):
+        if image.mode != "L":
             raise ImageFault(f"A mask has one channel of 8 bits; this has the mode {image.mode}.")
         counts = np.bincount(np.asarray(image).ravel(), minlength=256)
         ignored = 0 if self._mask.ignore is None else int(counts[self._mask.ignore])
