@@ -12,16 +12,11 @@ from collections.abc import Iterator
 from itertools import accumulate
 from typing import ClassVar, Literal
 
-from penstock.pipelines.reading import delimited, rows, scanned_rows
+from penstock.pipelines.reading import line_files, rows, scanned_rows
 from penstock.pipelines.reading.columns import convert_typed
-from penstock.pipelines.reading.delimited import BYTE_ORDER_MARK, Dialect
 from penstock.pipelines.reading.file_source import DataFile
 from penstock.pipelines.reading.inference import ColumnFault, TypedColumn
-from penstock.pipelines.reading.tree import ReadFault
-from penstock.pipelines.sources.source import KEPT_BYTES, BadRecord
-
-LINES = Dialect(quote=None, max_row_bytes=64 * 2**20)
-"""Every line is a row."""
+from penstock.pipelines.sources.source import BadRecord
 
 
 class Source(scanned_rows.ScannedSource):
@@ -36,7 +31,7 @@ class Source(scanned_rows.ScannedSource):
         found: dict[str, TypedColumn] = {}
         times, total = Counter(), 0
         for file in self.data_files():
-            for chunk in self._chunks(file):
+            for chunk in line_files.whole(file):
                 objects, _ = _parse(file, chunk)
                 total += len(objects)
                 for name in dict.fromkeys(name for _, one in objects for name in one):
@@ -49,32 +44,15 @@ class Source(scanned_rows.ScannedSource):
         return {name: _feature(found[name], times[name] < total) for name in found}
 
     def parts(self, file: DataFile) -> Iterator[object]:
-        """(offset, bytes, position of the first row) of a file on disk, else None."""
-        if not file.on_disk:
-            yield None
-            return
-        for chunk in self._chunks(file):
-            if chunk.fault:
-                yield _bad(file, chunk)
-            else:
-                yield chunk.offset, len(chunk.data), chunk.index
+        """See `line_files.parts`."""
+        yield from line_files.parts(file)
 
     def tables(self, file: DataFile, part) -> Iterator[rows.Table]:
         """Of a part, or with None of the whole file."""
-        for chunk in self._chunks(file) if part is None else [_chunk(file, part)]:
+        columns = self.named()
+        for chunk in line_files.read(file, part):
             objects, bad = _parse(file, chunk)
-            yield _table(objects, bad, chunk, self.named())
-
-    def _chunks(self, file):
-        try:
-            stream = file.open()
-            begun = stream.read(delimited.CHUNK_BYTES)
-        except ReadFault as fault:
-            yield delimited.Chunk(0, 0, b"", fault=str(fault))
-            return
-        with stream:
-            start = len(BYTE_ORDER_MARK) if begun.startswith(BYTE_ORDER_MARK) else 0
-            yield from delimited.chunks(stream, start, begun[start:], LINES)
+            yield _table(objects, bad, chunk, columns)
 
     def convert(self, column, cells, feature):
         return convert_typed(cells, feature, frozenset(self.missing))
@@ -87,17 +65,10 @@ def _feature(column, optional):
         return str(fault)
 
 
-def _chunk(file, part):
-    offset, size, index = part
-    with file.open() as stream:
-        stream.seek(offset)
-        return delimited.Chunk(offset, index, stream.read(size))
-
-
 def _parse(file, chunk):
     """([(line, flat object)], bad records); blank lines are neither."""
     if chunk.fault:
-        return [], [_bad(file, chunk)]
+        return [], [line_files.bad(file, chunk)]
     lines = chunk.data.split(b"\n")
     objects, bad = [], []
     for number, line in enumerate(lines):
@@ -172,9 +143,3 @@ def _table(objects, bad, chunk, names):
         return chunk.offset + list(offsets)[-1], lines[numbers[position]]
 
     return rows.Table(columns, [chunk.index + number for number in numbers], raw, bad)
-
-
-def _bad(file, chunk):
-    return BadRecord(
-        file.where, chunk.index, chunk.fault, "", chunk.offset, chunk.data[:KEPT_BYTES]
-    )
