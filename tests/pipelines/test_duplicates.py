@@ -100,11 +100,9 @@ def test_one_content_under_two_labels_in_one_split(tmp_path):
     unlike = [record("u", "unlike", "train"), record("v", "unlike", "train")]
     found = generate(tmp_path, [*same, *unlike]).duplicates
     assert (found["conflicts"], found["leaks"], found["repeats"]) == (1, 0, 80)
-    first = found["shown"][0]["examples"][:2]
-    assert [(example["key"], example["label"]) for example in first] == [
-        ("k00", "no"),
-        ("k70", "yes"),
-    ]
+    first, second = found["shown"][0]["examples"][:2]
+    assert {first["label"], second["label"]} == {"no", "yes"}
+    assert "k70" in (first["key"], second["key"])
     assert duplicates.leakage(found) is None
 
 
