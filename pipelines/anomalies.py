@@ -21,7 +21,8 @@ from penstock.pipelines.validation.settings import Action, first_match
 
 FILE = "anomalies.pbtxt"
 FALSE_ALARM = 0.001
-"""The probability that chance alone makes an anomaly of clean data, for all comparisons together."""
+"""The probability that chance alone makes an anomaly of clean data, for all comparisons of a kind:
+distances of features, new values, labels that go with other data."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,7 @@ def find(
     """
     datasets = [dataset for dataset in statistics.datasets if dataset.num_examples]
     pairs = [drift.pairs_of(datasets, reference, train_split) for reference in references]
-    # Each feature may be compared by its values and by how often it is missing; and within classes.
+    # Each feature may be compared by its values and by how often it is missing.
     compared = sum(2 * len(mine.features) for several in pairs for mine, _ in several)
     alpha = FALSE_ALARM / (1 + compared + len(schema.feature) * len(datasets))
     findings, measurements = [], []
@@ -63,19 +64,19 @@ def find(
         if reference.is_drift:
             findings += structure.number_of_examples(datasets, reference, schema)
             moved = {measurement.feature for measurement in measured if measurement.excess > 0}
-            findings += _labels(datasets, reference, schema, train_split, slices, moved, alpha)
+            findings += _labels(datasets, reference, schema, train_split, slices, moved)
             if reference.structure:
-                findings += structure.structure(datasets, reference, alpha)
+                findings += structure.structure(datasets, reference, FALSE_ALARM)
     return Found(findings, measurements)
 
 
-def _labels(datasets, reference, schema, train_split, slices, moved, alpha):
+def _labels(datasets, reference, schema, train_split, slices, moved):
     comparators = {feature.name: feature.drift_comparator for feature in schema.feature}
     for dataset in datasets:
         if dataset.name == train_split and reference.slices:
             comparators = {n: comparators.get(n, COMPARATOR()) for n in by_name(dataset)}
             yield from association.exchanged(
-                dataset, slices, reference.slices, reference, moved, comparators, alpha
+                dataset, slices, reference.slices, reference, moved, comparators, FALSE_ALARM
             )
 
 

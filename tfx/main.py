@@ -143,6 +143,57 @@ def diff(first, second, store, database, as_json) -> int:
     return diff_runs(first, second, store, database, as_json)
 
 
+class _ShowByDefault(click.Group):
+    """`penstock schema RUN` is `penstock schema show RUN`."""
+
+    def parse_args(self, ctx, args):
+        if not args or args[0] not in {*self.commands, "-h", "--help"}:
+            args = ["show", *args]
+        return super().parse_args(ctx, args)
+
+
+@cli.group(cls=_ShowByDefault)
+def schema() -> None:
+    """Show, compare and accept schemas: penstock schema [RUN]."""
+
+
+@schema.command("show")
+@click.argument("run", required=False)
+@STORE
+@DATABASE
+def schema_show(run, store, database) -> int:
+    """Print the schema of RUN (or the newest)."""
+    from penstock.tfx.schema_command import show_schema
+
+    return show_schema(run, store, database)
+
+
+@schema.command("diff")
+@click.argument("first")
+@click.argument("second")
+@STORE
+@DATABASE
+@JSON
+def schema_diff(first, second, store, database, as_json) -> int:
+    """Say how two schemas differ, of runs or files; exit code 1 if they do."""
+    from penstock.tfx.schema_command import diff_schemas
+
+    return diff_schemas(first, second, store, database, as_json)
+
+
+@schema.command("accept")
+@click.argument("run")
+@click.argument("file", type=click.Path(dir_okay=False))
+@STORE
+@DATABASE
+@click.option("--replace", is_flag=True, help="Overwrite FILE where it says something else.")
+def schema_accept(run, file, store, database, replace) -> int:
+    """Write the schema of RUN to FILE, to be reviewed and named in `data.reviewed_schema`."""
+    from penstock.tfx.schema_command import accept_schema
+
+    return accept_schema(run, file, store, database, replace)
+
+
 @cli.command()
 @click.argument("config", type=click.Path(), required=False)
 @click.option("--store", help="The store's directory.  [default: that of CONFIG, or .penstock]")

@@ -15,6 +15,8 @@ from penstock.pipelines.validation import distances
 from penstock.pipelines.validation.distances import Distance
 from penstock.pipelines.validation.finding import Finding, Kind, has_numbers, is_label
 
+BINS = 5
+"""Of the numbers of one class: fewer than for all examples, since a class has fewer."""
 SMALLEST_CLASS = 2 * distances.EXPECTED_COUNT
 """Examples that a class must have in both, for two bins of its numbers to mean anything."""
 
@@ -50,7 +52,8 @@ def exchanged(
                 excess = distance.value - limit - distance.chance
                 found.append((excess, name, distance, limit))
         if found:
-            _, name, distance, limit = max(found)
+            # What a person knows by name says more than the length of a category's name.
+            _, name, distance, limit = max(found, key=lambda entry: ("/" not in entry[1], entry[0]))
             sentence = (
                 f"Its classes do not go with the same data as in {reference.called}: within a class "
                 f"`{name}` differs by a Jensen-Shannon divergence of {distance.value:.3f} on average "
@@ -79,7 +82,7 @@ def _within(pairs, alpha) -> Distance | None:
         histograms = distances.histograms(left, right)
         if min(sizes) < SMALLEST_CLASS or histograms is None:
             continue
-        p, q, _ = distances.on_common_edges(*histograms, sizes)
+        p, q, _ = distances.on_common_edges(*histograms, sizes, BINS)
         terms.append((sum(sizes), distances.divergence(p, q)))
         parts.append((sum(sizes), len(p), *sizes))
     total = sum(weight for weight, _ in terms)

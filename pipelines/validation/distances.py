@@ -179,7 +179,29 @@ def _best_histogram(statistics):
     return next(iter(quantiles + found), None)
 
 
-def on_common_edges(left, right, sizes):
+def factor(left, right) -> float | None:
+    """What the numbers on the right are multiplied by on the left; None if it is no one factor.
+
+    From the quantiles of both where they are positive: nine of ten ratios are within 15 % of the
+    median ratio.
+    """
+    edges = []
+    for statistics in (left, right):
+        histogram = _best_histogram(statistics)
+        if histogram is None or histogram.type != statistics_pb2.Histogram.QUANTILES:
+            return None
+        edges.append(np.array([bucket.high_value for bucket in histogram.buckets][:-1]))
+    if len(edges[0]) != len(edges[1]) or not len(edges[0]):
+        return None
+    positive = (edges[0] > 0) & (edges[1] > 0)
+    if 2 * positive.sum() < len(positive):
+        return None
+    ratios = edges[0][positive] / edges[1][positive]
+    middle = float(np.median(ratios))
+    return middle if np.mean(np.abs(ratios / middle - 1) < 0.15) >= 0.9 else None
+
+
+def on_common_edges(left, right, sizes, most_bins: int = BINS):
     """Two histograms as shares of the same bins: (shares, shares, edges).
 
     As in TFDV, the edges of both are joined, the values of a bucket are spread evenly over it, and
@@ -190,7 +212,7 @@ def on_common_edges(left, right, sizes):
     bounds = [{e for b in h.buckets for e in (b.low_value, b.high_value)} for h in (left, right)]
     edges = np.array([*sorted(bounds[0] | bounds[1]), math.inf], np.float64)
     p, q = (_shares(histogram, edges) for histogram in (left, right))
-    bins = min(BINS, min(sizes) // EXPECTED_COUNT)
+    bins = min(most_bins, min(sizes) // EXPECTED_COUNT)
     points = all(b.low_value == b.high_value for h in (left, right) for b in h.buckets)
     if bounds[0] != bounds[1] and not points:
         bins = min(bins, min(len(left.buckets), len(right.buckets)) // BUCKETS_OF_A_BIN)

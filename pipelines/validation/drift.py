@@ -23,8 +23,9 @@ from penstock.pipelines.validation.finding import (
 from penstock.pipelines.validation.settings import ComparisonConfig, DriftConfig
 
 COMPARATOR = schema_pb2.FeatureComparator
-SAME_FACTOR = 0.05
-"""By how much mean, median and standard deviation may differ in what they were multiplied by."""
+ANOTHER_UNIT = 1.25
+"""A factor from which all numbers together are taken for those of another unit (a mile has 1.6 km,
+a yard 0.9 m)."""
 
 
 @dataclass(frozen=True)
@@ -103,20 +104,18 @@ def compare(pairs: Iterable[tuple], reference: Reference, schema, alpha: float):
             ):
                 measurements.append(measured)
                 if measured.excess > 0:
-                    kept = findings.setdefault((name, finding.short), [])
-                    kept.append((measured.excess, finding))
-    return [_worst(found) for found in findings.values()], measurements
+                    findings.setdefault((name, finding.short), []).append(finding)
+    return [_together(found) for found in findings.values()], measurements
 
 
-def _worst(found):
-    """One finding for all splits: the one that is furthest off, and the names of the others."""
-    found = sorted(found, key=lambda pair: -pair[0])
-    worst = found[0][1]
-    also = [finding.split for _, finding in found[1:]]
-    if also:
-        called = f"split{'s' if len(also) > 1 else ''} {', '.join(f'`{name}`' for name in also)}"
-        return replace(worst, sentence=f"{worst.sentence} Also in the {called}.")
-    return worst
+def _together(found):
+    """One finding for all splits: that of the first (usually training), and the others' names."""
+    first, *others = found
+    if not others:
+        return first
+    names = ", ".join(f"`{finding.split}`" for finding in others)
+    called = f"split{'s' if len(others) > 1 else ''} {names}"
+    return replace(first, sentence=f"{first.sentence} Also in the {called}.")
 
 
 def _of_feature(name, mine, other, limits, reference, split, alpha) -> Iterator[tuple]:
@@ -135,7 +134,7 @@ def _of_feature(name, mine, other, limits, reference, split, alpha) -> Iterator[
     elif limits.jensen_shannon is not None and mine.WhichOneof("stats") == "num_stats":
         histograms = distances.histograms(mine, other)
         if histograms is not None:
-            yield make.numbers(mine, other, histograms, sizes, limits.jensen_shannon, alpha)
+            yield from make.numbers(mine, other, histograms, sizes, limits.jensen_shannon, alpha)
 
 
 def _is_text(statistics):
@@ -229,17 +228,25 @@ class _Make:
         # The other side first: `where` is then the range whose share has grown in these data.
         distance = distances.jensen_shannon(*reversed(histograms), sizes[::-1], alpha)
         here, there = mine.num_stats, other.num_stats
-        sentence = (
-            f"{self._divergence(distance, limit)}; mean {here.mean:.4g}, there "
-            f"{there.mean:.4g}{_factor(here, there)}."
-        )
+        factor = _other_unit(mine, other)
+        means = f"mean {here.mean:.4g}, there {there.mean:.4g}"
+        if factor:
+            means += f" (all are as if multiplied by {factor:.3g}: another unit?)"
         low, high = distance.where
 
         def shows(one):
             return has_numbers(one) and one.num_stats.max >= low and one.num_stats.min < high
 
         kind = Kind.COMPARATOR_JENSEN_SHANNON_DIVERGENCE_HIGH
-        return self._both(kind, distance, limit, f"Numbers: {self._word}", sentence, shows)
+        sentence = f"{self._divergence(distance, limit)}; {means}."
+        short = f"Numbers: {self._word}"
+        yield self._both(kind, distance, limit, short, sentence, shows)
+        if factor:
+            # Then chance alone must be exceeded, not the limit: heavy tails hide a factor from it.
+            sentence = f"Its values have another scale than in {self.reference.called}: {means}."
+            measured, found = self._both(kind, distance, 0.0, f"Unit: {self._word}", sentence)
+            if measured.excess <= limit:
+                yield measured, found
 
     def _divergence(self, distance, limit):
         return (
@@ -266,12 +273,7 @@ def _allowed_shares(limit, chance):
     return f"at most {limit:.1%} difference is expected (and {chance:.1%} for chance)"
 
 
-def _factor(here, there):
-    """Whether all values look multiplied by one number, as by a change of unit."""
-    pairs = [(here.mean, there.mean), (here.median, there.median), (here.std_dev, there.std_dev)]
-    if not all(b > 0 and a > 0 for a, b in pairs):
-        return ""
-    factors = [a / b for a, b in pairs]
-    if max(factors) / min(factors) > 1 + SAME_FACTOR or abs(factors[0] - 1) < 2 * SAME_FACTOR:
-        return ""
-    return f" (all are as if multiplied by {factors[0]:.3g}: another unit?)"
+def _other_unit(mine, other) -> float | None:
+    """What all values look multiplied by, where that could be a change of unit."""
+    factor = distances.factor(mine, other)
+    return None if factor is None or 1 / ANOTHER_UNIT < factor < ANOTHER_UNIT else factor

@@ -25,6 +25,9 @@ def structure(datasets, reference: Reference, alpha: float) -> Iterator[Finding]
     """What features there are, compared with earlier data of the pipeline.
 
     Derived features are left out: which there are is a matter of Penstock's version.
+
+    Args:
+        alpha: the probability that chance makes a new value of any feature.
     """
     mine, other = ([by_name(d) for d in side] for side in (datasets, reference.datasets.datasets))
     here, there = ({n for found in side for n in found if "/" not in n} for side in (mine, other))
@@ -34,6 +37,10 @@ def structure(datasets, reference: Reference, alpha: float) -> Iterator[Finding]
     for name in sorted(here - there):
         sentence = f"The feature is new: it is not in {reference.called}."
         yield Finding(name, Kind.SCHEMA_NEW_COLUMN, "New", sentence, is_error=False, is_drift=True)
+    texts = {
+        n for found in mine for n, f in found.items() if f.WhichOneof("stats") == "string_stats"
+    }
+    alpha /= max(1, len(texts & there))
     for name in sorted(here & there):
         sides = [[found[name] for found in side if name in found] for side in (mine, other)]
         for kind, short, sentence, shows in _make_of(*sides, reference.called, alpha):
