@@ -24,7 +24,7 @@ from penstock.pipelines.subwords import (
 )
 
 GIVEN_WORDS = 2**24
-DISTINCT_WORDS = 2**20
+DISTINCT_WORDS = 2**18
 
 
 def train(counts: Iterable[tuple[bytes, int]], size: int, min_count: int) -> Subwords:
