@@ -3,7 +3,8 @@
 A stored mask is an 8-bit grey PNG whose pixels are class ids or the value to ignore; such a file
 stays as it is. Of other lossless images the numbers are kept, not the colours: the indices of a
 palette image, 0 and 1 of a 1-bit one, 0..3 and 0..15 of 2 and 4-bit grey PNG. A JPEG is refused: its
-pixels are only nearly what was written. So are colours: which class a colour means is not said.
+pixels are only nearly what was written; so is a GIF, whose writers renumber the palette, and so are
+colours: which class a colour means is not said.
 """
 
 import numpy as np
@@ -12,7 +13,7 @@ from penstock.pipelines.image_files import ImageFault, encode_png, open_image, v
 
 __all__ = ["ImageFault", "normalise"]
 
-_LOSSLESS = ("PNG", "BMP", "TIFF", "GIF")
+_LOSSLESS = ("PNG", "BMP", "TIFF")
 _SHOWN = 5
 
 
@@ -25,7 +26,7 @@ def normalise(data: bytes, classes: int, ignore: int | None = None) -> bytes:
     image = open_image(data)
     if image.format not in _LOSSLESS:
         raise ImageFault(
-            f"A mask must be stored without loss (PNG, BMP, TIFF or GIF), not as {image.format}."
+            f"A mask must be stored without loss (PNG, BMP or TIFF), not as {image.format}."
         )
     pixels = _pixels(image, data)
     _check_values(pixels, classes, ignore)

@@ -67,6 +67,13 @@ class NamePattern(Config):
             )
         return faults
 
+    def group_names(self) -> tuple[str, ...]:
+        """The named groups of the pattern, in its order; none of one that is no regular expression."""
+        try:
+            return tuple(self._regex.groupindex)
+        except re.error:
+            return ()
+
     @property
     def label_groups(self) -> tuple[str, ...]:
         """The groups of the pattern that are classes."""

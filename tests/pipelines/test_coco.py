@@ -106,29 +106,36 @@ BAD = {
     "negative": (box(1, 1, 3, [5, 2, -1, 4]), "The box 0 has its edges in the wrong order"),
     "category": (
         box(1, 1, 9, [1, 1, 1, 1]),
-        "The annotation 0 (id 1) has the category 9, which is not there.",
+        "The annotation 2 (id 1) has the category 9, which is not there.",
     ),
-    "list-category": (box(1, 1, [3], [1, 1, 1, 1]), "The annotation 0 (id 1) has the category [3]"),
+    "list-category": (box(1, 1, [3], [1, 1, 1, 1]), "The annotation 3 (id 1) has the category [3]"),
     "bbox": (
         box(1, 1, 3, [1, 1, "1", 1]),
-        "The annotation 0 (id 1) needs a bbox of four numbers, not [1, 1, '1', 1].",
+        "The annotation 4 (id 1) needs a bbox of four numbers, not [1, 1, '1', 1].",
     ),
     "crowd": (
         box(1, 1, 3, [1, 1, 1, 1], iscrowd=2),
-        "The annotation 0 (id 1) needs an iscrowd of 0 or 1, not 2.",
+        "The annotation 5 (id 1) needs an iscrowd of 0 or 1, not 2.",
     ),
 }
 
 
-@pytest.mark.parametrize("case", BAD)
-def test_an_image_with_a_bad_annotation_is_quarantined(tmp_path, folder, generate, case):
+def test_images_with_bad_annotations_are_quarantined(tmp_path, folder, generate):
     root, write = folder
-    annotation, reason = BAD[case]
-    _, generated = generate(tmp_path, write({**DOCUMENT, "annotations": [annotation]}))
-    (record,) = generated.bad
-    assert record.reason.startswith(reason)
-    assert (record.key, record.file) == ("0001.png", str(root / "instances.json"))
-    assert sum(generated.splits.values()) == 2
+    images = [image(0), *(image(1, id=i, file_name=f"{name}.png") for i, name in enumerate(BAD, 1))]
+    for found in images:
+        Image.new("RGB", (20, 10)).save(root / "images" / found["file_name"])
+    annotations = [
+        {**annotation, "image_id": index} for index, (annotation, _) in enumerate(BAD.values(), 1)
+    ]
+    section = write({"images": images, "annotations": annotations, "categories": CATEGORIES})
+    _, generated = generate(tmp_path, section)
+    assert sum(generated.splits.values()) == 1
+    found = {record.key: record for record in generated.bad}
+    assert found.keys() == {f"{name}.png" for name in BAD}
+    for name, (_, reason) in BAD.items():
+        assert found[f"{name}.png"].reason.startswith(reason)
+        assert found[f"{name}.png"].file == str(root / "instances.json")
 
 
 def test_what_is_wrong_with_images_and_references_is_accounted_for(tmp_path, folder, generate):
