@@ -73,8 +73,15 @@ class ExactMoments:
 
     def add(self, values: np.ndarray) -> None:
         """Adds finite numbers, of any shape."""
-        values = np.asarray(values, np.float64).ravel()
+        values = np.asarray(values).ravel()
         self.count += values.size
+        if values.dtype.kind in "iu" and values.dtype.itemsize <= 2:
+            # Pixels and samples of sound: their sums fit into 64 bits.
+            values = values.astype(np.int64)
+            self._sum.add_scaled(int(values.sum()), 0)
+            self._squares.add_scaled(int((values * values).sum()), 0)
+            return
+        values = values.astype(np.float64)
         if not values.size:
             return
         self._sum.add(values)

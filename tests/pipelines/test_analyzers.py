@@ -161,6 +161,15 @@ def test_moments_and_ranges_of_each_component(scratch):
     np.testing.assert_array_equal(ranges["max"], np.nanmax(exact, 0))
 
 
+@pytest.mark.parametrize("dtype", [np.uint8, np.int16, np.float32])
+def test_moments_of_each_channel(dtype, scratch):
+    values = np.random.default_rng(4).integers(0, 256, (500, 3)).astype(dtype)
+    result = found(ChannelMoments(identity), np.split(values, 5), scratch)
+    np.testing.assert_allclose(result["mean"], values.mean(0, np.float64), rtol=1e-14)
+    np.testing.assert_allclose(result["variance"], values.var(0, np.float64), rtol=1e-12)
+    assert result["count"] == [500, 500, 500]
+
+
 def test_missing_integers_are_left_out(scratch):
     values = np.array([3, MISSING_INT64, 5], np.int64)
     assert found(MinMax(identity), [values], scratch) == {"min": 3, "max": 5}
