@@ -92,7 +92,8 @@ class Source(rows.RowSource):
         known, first, fault = None, None, None
         for file in self.data_files():
             try:
-                names = self._begin(file)[0]
+                names, _, _, stream = self._begin(file)
+                stream.close()
             except ReadFault as error:
                 fault = fault or f"`{file.where}`: {error}"
                 continue

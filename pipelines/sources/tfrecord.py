@@ -110,7 +110,7 @@ class Source(scanned_rows.ScannedSource):
 
 
 class _Batch:
-    """`records`: (index, offset, data) of records with good checksums."""
+    """`records`: (index, offset of the data, data) of records with good checksums."""
 
     def __init__(self, records, bad):
         self.records = records
@@ -204,9 +204,9 @@ def _read(stream, file, offset, index, end):
         checksum, data = data[length:], data[:length]
         if masked_crc(data) != int.from_bytes(checksum, "little"):
             reason = "The checksum of the record's data does not fit."
-            bad.append(BadRecord(file.where, index, reason, "", offset, data))
+            bad.append(BadRecord(file.where, index, reason, "", offset + _HEADER.size, data))
         else:
-            records.append((index, offset, data))
+            records.append((index, offset + _HEADER.size, data))
         offset, index, size = offset + length + _FRAME, index + 1, size + length
         if size >= PART_BYTES or len(records) >= PART_RECORDS:
             yield _Batch(records, bad)

@@ -1,0 +1,313 @@
+"""What every source keeps to, read once with a small input of its own: the conformance test.
+
+A source registers a case: a function that writes a small input into a folder and returns a `Case`.
+All cases are read by one Beam pipeline; each test looks at what came out.
+"""
+
+import json
+import pickle
+import shutil
+import subprocess
+import sys
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import apache_beam as beam
+import numpy as np
+import pytest
+
+from penstock.pipelines.beam_runner import new_pipeline
+from penstock.pipelines.example_codec import check_features, fault_of
+from penstock.pipelines.features import FEATURES
+from penstock.pipelines.sources import locate
+from penstock.pipelines.sources.source import BadRecord, Record
+from penstock.pipelines.splits import Splitter, key_hashes
+
+
+@dataclass
+class Case:
+    """`section`: the config's `data.source`; how many records are good and bad in its input.
+
+    `missing`: the part of a path in the section that a test replaces by one that is not there, None
+    for a source without a path.
+    """
+
+    section: dict
+    good: int
+    bad: int
+    missing: str | None = None
+
+
+CASES = {}
+
+
+def case(function):
+    """Registers a case under its function's name."""
+    CASES[function.__name__] = function
+    return function
+
+
+TABLE = "name,age,weight,kind,patient\nann,5,2.5,a,p1\nbob,,1e-3,b,p2\ncid,x,3,a,p1\ndan,7,4\n"
+
+
+@case
+def csv(folder):
+    (folder / "2024").mkdir()
+    (folder / "2024" / "a.csv").write_text(TABLE)
+    (folder / "b.csv").write_text('patient,kind,weight,age,name\np2,b,1,2,"e,v\ne"\n')
+    described = {"age": {"kind": "number", "dtype": "int64", "optional": True}}
+    more = {"label": "kind", "group": "patient", "features": described}
+    return Case({"type": "csv", "path": str(folder), **more}, 3, 2, str(folder))
+
+
+@case
+def csv_in_an_archive_by_wildcard(folder):
+    with zipfile.ZipFile(folder / "all.zip", "w") as archive:
+        for name in "ab":
+            archive.writestr(f"in/{name}.csv", TABLE)
+    path = str(folder / "all.zip" / "*" / "?.csv")
+    return Case({"type": "csv", "path": path, "columns": ["name", "age"]}, 6, 2, "all.zip")
+
+
+@case
+def json_lines(folder):
+    rows = [
+        {"id": 1, "text": "ä", "nested": {"n": 1.5}, "tags": ["x"], "who": "p"},
+        {"id": 2, "text": None, "nested": {"n": 2}, "tags": [], "who": "q"},
+        {"id": 3, "text": "z", "tags": ["y", "z"], "who": "p"},
+    ]
+    lines = "".join(json.dumps(row) + "\n" for row in rows)
+    (folder / "a.jsonl").write_text(lines + "[1]\n{broken\n\n")
+    return Case(
+        {"type": "json_lines", "path": str(folder), "key": "id", "group": "who"}, 3, 2, str(folder)
+    )
+
+
+@case
+def parquet(folder):
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    table = pa.table({"n": [1, None, 3, 4], "s": ["a", "b", "c", "d"], "l": [[1.0], [], [2.0], []]})
+    pq.write_table(table, folder / "a.parquet", row_group_size=2)
+    (folder / "b.parquet").write_bytes(b"PAR1 is no table")
+    return Case({"type": "parquet", "path": str(folder)}, 4, 1, str(folder))
+
+
+@case
+def tfrecord(folder):
+    from tensorflow_datasets.proto import tf_example_pb2, tf_feature_pb2
+
+    from penstock.pipelines.tfrecord import write_records
+
+    def example(number, texts):
+        features = {
+            "n": tf_feature_pb2.Feature(int64_list=tf_feature_pb2.Int64List(value=[number])),
+            "t": tf_feature_pb2.Feature(bytes_list=tf_feature_pb2.BytesList(value=texts)),
+        }
+        stored = tf_feature_pb2.Features(feature=features)
+        return tf_example_pb2.Example(features=stored).SerializeToString()
+
+    records = [example(n, [b"x"] * n) for n in range(4)]
+    write_records(folder / "a.tfrecord", records)
+    data = bytearray((folder / "a.tfrecord").read_bytes())
+    data[20] ^= 1
+    (folder / "b.tfrecord").write_bytes(data)
+    (folder / "c.tfrecord").write_bytes(data[:-3])
+    return Case({"type": "tfrecord", "path": str(folder)}, 4 + 3 + 2, 1 + 2, str(folder))
+
+
+@case
+def text_lines(folder):
+    (folder / "reviews.pos").write_bytes("good\n\nüber\r\n".encode())
+    (folder / "reviews.neg").write_bytes(b"bad\nb\xffd\nlast")
+    pattern = r"\.(?P<label>pos|neg)$"
+    path = str(folder / "reviews.*")
+    return Case({"type": "text_lines", "path": path, "pattern": pattern}, 4, 1, "reviews")
+
+
+@case
+def parallel_text(folder):
+    (folder / "a.en").write_text("one\ntwo\n\n")
+    (folder / "a.de").write_text("eins\nzwei\ndrei\n")
+    texts = {name: str(folder / f"a.{name}") for name in ("en", "de")}
+    return Case({"type": "parallel_text", "texts": texts}, 2, 1, "a.en")
+
+
+@case
+def sklearn(folder):
+    return Case({"type": "sklearn", "dataset": "iris"}, 150, 0)
+
+
+class Reading(beam.PTransform):
+    """`source.read` under a name of its own."""
+
+    def __init__(self, source):
+        super().__init__()
+        self._source = source
+
+    def expand(self, begin):
+        return self._source.read(begin.pipeline)
+
+
+@dataclass
+class Outcome:
+    case: Case
+    source: object
+    records: list
+
+
+def save(records, path):
+    Path(path).write_bytes(pickle.dumps(records))
+
+
+def copied(folder, target):
+    """A copy whose files were made in the opposite order."""
+    target.mkdir()
+    for path in sorted(folder.rglob("*"), reverse=True):
+        if path.is_file():
+            (target / path.relative_to(folder)).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(path, target / path.relative_to(folder))
+        elif path.is_dir():
+            (target / path.relative_to(folder)).mkdir(parents=True, exist_ok=True)
+
+
+@pytest.fixture(scope="module")
+def outcomes(tmp_path_factory):
+    """{(name, "first" or "copy"): Outcome}."""
+    root = tmp_path_factory.mktemp("sources")
+    found = {}
+    for name, write in CASES.items():
+        folder = root / name
+        folder.mkdir()
+        made = write(folder)
+        copied(folder, root / f"{name} copy")
+        moved = json.dumps(made.section).replace(str(folder), str(root / f"{name} copy"))
+        for which, section in [("first", made.section), ("copy", json.loads(moved))]:
+            found[name, which] = Outcome(made, locate.load(section), [])
+    with new_pipeline() as pipeline:
+        for number, (name, outcome) in enumerate(found.items()):
+            # What the pipeline reads has been pickled, as for a worker of its own.
+            source = pickle.loads(pickle.dumps(outcome.source))
+            (
+                pipeline
+                | f"Read {name}" >> Reading(source)
+                | f"Collect {name}" >> beam.combiners.ToList()
+                | f"Save {name}" >> beam.Map(save, str(root / f"{number}.pickle"))
+            )
+    for number, outcome in enumerate(found.values()):
+        outcome.records = pickle.loads((root / f"{number}.pickle").read_bytes())
+    return found
+
+
+@pytest.fixture(params=CASES)
+def outcome(request, outcomes):
+    return outcomes[request.param, "first"]
+
+
+def good(outcome):
+    return [record for record in outcome.records if isinstance(record, Record)]
+
+
+def test_each_record_is_good_or_bad(outcome):
+    bad = [record for record in outcome.records if isinstance(record, BadRecord)]
+    assert (len(good(outcome)), len(bad)) == (outcome.case.good, outcome.case.bad), bad
+    assert len(outcome.records) == len(good(outcome)) + len(bad)
+
+
+def test_bad_records_say_where_and_why(outcome):
+    for record in outcome.records:
+        assert Path(record.file).is_absolute()
+        assert record.index >= 0
+        if isinstance(record, BadRecord):
+            assert record.reason.endswith(".")
+            assert BadRecord.from_json(json.loads(json.dumps(record.to_json()))) == record
+            if record.offset is not None and Path(record.file).is_file():
+                content = Path(record.file).read_bytes()[record.offset :]
+                assert content.startswith(record.data.rstrip(b"\r\n"))
+
+
+def test_records_fit_their_description(outcome):
+    features = outcome.source.features()
+    check_features(features)
+    assert FEATURES.validate_json(FEATURES.dump_json(features)) == features
+    for record in good(outcome):
+        assert fault_of(record.key, record.values, features) is None
+        assert isinstance(record.group, str | None)
+
+
+def test_keys_are_unique(outcome):
+    keys = [record.key for record in good(outcome)]
+    assert len(set(keys)) == len(keys)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_the_place_and_order_of_files_do_not_matter(outcomes, name):
+    first, copy = outcomes[name, "first"], outcomes[name, "copy"]
+    assert first.source.features() == copy.source.features()
+
+    def by_key(outcome):
+        return {r.key: (r.values, r.split, r.group, r.index) for r in good(outcome)}
+
+    np.testing.assert_equal(by_key(first), by_key(copy))
+    reasons = [
+        sorted(r.reason for r in o.records if isinstance(r, BadRecord)) for o in (first, copy)
+    ]
+    # A reason may name the file.
+    assert len(reasons[0]) == len(reasons[1])
+
+
+def test_the_records_of_a_group_share_a_split(outcome):
+    splitter = Splitter({"train": 0.5, "test": 0.5})
+    splits = {}
+    for record in good(outcome):
+        if record.group is not None and record.split is None:
+            split = splitter.split_of(key_hashes(record.group)[0], None)
+            assert splits.setdefault(record.group, split) == split
+
+
+def test_files_and_fingerprint(outcome):
+    files = outcome.source.files()
+    assert outcome.source.check() == []
+    assert files == sorted(files)
+    assert all(path.is_file() for path in files)
+    read = {record.file for record in outcome.records}
+    assert {str(path) for path in files} >= {file for file in read if Path(file).is_file()}
+    facts = outcome.source.fingerprint()
+    assert json.loads(json.dumps(facts)) == facts
+
+
+def test_a_section_survives_the_config(outcome):
+    document = outcome.source.model_dump(mode="json")
+    assert locate.load(document) == outcome.source
+
+
+def test_a_missing_path_is_said_in_a_sentence(outcome):
+    if outcome.case.missing is None:
+        pytest.skip("this source has no path")
+    text = json.dumps(outcome.case.section).replace(outcome.case.missing, "/no such place", 1)
+    faults = locate.load(json.loads(text)).check()
+    assert faults
+    for fault in faults:
+        assert "no such place" in fault
+        assert fault.startswith("`data.source")
+        assert fault.endswith(".")
+
+
+def test_validation_imports_nothing_heavy(outcomes):
+    """Neither TensorFlow nor Beam nor what else takes long; all sources in one process."""
+    sections = [outcome.case.section for outcome in outcomes.values()]
+    program = f"""
+import sys
+from penstock.pipelines.sources import locate
+heavy = {{"tensorflow", "apache_beam", "sklearn", "tensorflow_datasets", "numpy", "PIL", "pandas",
+         "pyarrow", "soundfile"}}
+for section in {sections!r}:
+    source = locate.load(section)
+    source.check(), source.files(), source.fingerprint(), source.libraries, source.needs_tensorflow
+    if heavy & set(sys.modules):
+        sys.exit(section["type"] + " imports " + str(sorted(heavy & set(sys.modules))))
+"""
+    result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
