@@ -25,9 +25,10 @@ from penstock.pipelines.bad_records import BadRunWriter, Limits
 from penstock.pipelines.beam_runner import new_pipeline, processes_for
 from penstock.pipelines.example_codec import Encoder, check_features, fault_of, tfds_features
 from penstock.pipelines.features import Features
-from penstock.pipelines.sorted_runs import RunWriter, read_range
+from penstock.pipelines.sorted_runs import UNDECIDED, RunWriter, read_range
 from penstock.pipelines.sources.source import BadRecord, Record, Source
 from penstock.pipelines.splits import Splitter, key_hashes
+from penstock.pipelines.stratified_splits import assign, check_stratify, stratum
 from penstock.pipelines.tfrecord import write_records
 
 SHARD_BYTES = 150 * 2**20
@@ -63,6 +64,7 @@ def generate(
     *,
     quarantine_directory=None,
     limits: Limits | None = None,
+    stratify: str | None = None,
     shards: int | None = None,
     expand: str | None = None,
     expand_config: dict | None = None,
@@ -78,6 +80,7 @@ def generate(
         scratch: a directory for intermediate files; it is cleared.
         quarantine_directory: an existing directory for the bad records; None for one in `scratch`.
         limits: how much of the bad records themselves is kept; None for the defaults.
+        stratify: a label of which each split gets the same share (`stratified_splits.py`).
         shards: files of each split; None makes as many as `shard_count` says.
         expand: name of a module with `expand(record, config) -> list[Record]`, None for one to
             one.
@@ -90,10 +93,13 @@ def generate(
         Counts, where the bad records are, and duplicates.
 
     Raises:
-        ValueError: the description of the features or a split's name cannot be stored.
+        ValueError: the description of the features or a split's name cannot be stored, or
+            `stratify` is no label.
     """
     features, limits = source.features(), limits or Limits()
     check_features(features)
+    if stratify is not None:
+        check_stratify(stratify, features)
     runs = Path(scratch) / "runs"
     shutil.rmtree(runs, ignore_errors=True)
     runs.mkdir(parents=True)
@@ -108,9 +114,12 @@ def generate(
             records |= "Expand" >> beam.ParDo(Expand(expand, expand_config or {}))
         all_runs = (
             records
-            | "CheckAndSort" >> beam.ParDo(WriteRuns(features, splitter, str(runs), limits))
+            | "CheckAndSort"
+            >> beam.ParDo(WriteRuns(features, splitter, str(runs), limits, stratify))
             | "AllRuns" >> beam.combiners.ToList()
         )
+        if stratify is not None:
+            all_runs |= "Stratify" >> beam.Map(assign, str(runs), splitter.shares)
         all_runs | "SaveRuns" >> beam.Map(save_result, str(runs / "runs.json"))
         (
             all_runs
@@ -200,11 +209,19 @@ class Expand(beam.DoFn):
 class WriteRuns(beam.DoFn):
     """Checks and serialises records and writes them as sorted runs; gives out what it wrote."""
 
-    def __init__(self, features: Features, splitter: Splitter, directory: str, limits: Limits):
+    def __init__(
+        self,
+        features: Features,
+        splitter: Splitter,
+        directory: str,
+        limits: Limits,
+        stratify: str | None,
+    ):
         self._features = features
         self._splitter = splitter
         self._directory = directory
         self._limits = limits
+        self._stratify = stratify
 
     def setup(self):
         self._encoder = Encoder(self._features)
@@ -212,6 +229,8 @@ class WriteRuns(beam.DoFn):
 
     def start_bundle(self):
         self._writer = RunWriter(self._directory)
+        # In runs of their own: both may come into one split.
+        self._undecided = RunWriter(self._directory)
         self._bad = BadRunWriter(self._directory, self._limits)
         self._read = 0
 
@@ -235,17 +254,22 @@ class WriteRuns(beam.DoFn):
         split_hash, order_hash = key_hashes(record.key)
         if record.group and record.group != record.key:
             split_hash, _ = key_hashes(record.group)
-        # A source's own split becomes part of file names here; `split_of` checks it.
-        split = self._splitter.split_of(split_hash, record.split)
         data, content = self._encoder.encode(record.key, record.values)
         facts = duplicates.content_hash(content), self._label_hash.of(record.values)
+        if self._stratify is not None and self._splitter.divides(record.split):
+            facts = *facts, split_hash, stratum(record.values.get(self._stratify))
+            self._undecided.add(UNDECIDED, order_hash, record, data, facts)
+            return
+        # A source's own split becomes part of file names here; `split_of` checks it.
+        split = self._splitter.split_of(split_hash, record.split)
         self._writer.add(split, order_hash, record, data, facts)
 
     def finish_bundle(self):
         self._writer.flush()
+        self._undecided.flush()
         self._bad.flush()
         counts = {"name": "", "splits": {}, "bad": self._bad.names, "read": self._read}
-        for run in [*self._writer.runs, counts]:
+        for run in [*self._writer.runs, *self._undecided.runs, counts]:
             yield GlobalWindows.windowed_value(run)
 
 

@@ -50,6 +50,7 @@ class Splitter:
                 f"Received: {splits}, which add up to {total:g}."
             )
         self.split_from = split_from
+        self.shares = dict(splits)
         self.names = list(splits)
         cumulative, limits = 0.0, []
         for fraction in splits.values():
@@ -58,6 +59,10 @@ class Splitter:
         last = max(i for i, fraction in enumerate(splits.values()) if fraction > 0)
         # Rounding must not leave a gap below one; splits of fraction 0 behind it stay empty.
         self._limits = [2**64 if i >= last else limit for i, limit in enumerate(limits)]
+
+    def divides(self, own: str | None) -> bool:
+        """Whether a record with this split of the source's own is to be divided."""
+        return own is None or own == self.split_from
 
     def split_of(self, split_hash: int, own: str | None) -> str:
         """The split of a record.
@@ -69,7 +74,7 @@ class Splitter:
         Raises:
             ValueError: the source's own split has a name that cannot be part of a file name.
         """
-        if own is not None and own != self.split_from:
+        if not self.divides(own):
             check_split_names([own])
             return own
         for name, limit in zip(self.names, self._limits, strict=True):

@@ -50,12 +50,14 @@ class DataConfig(Config, Generic[SourceType]):
     `splits` divides the records that have no split of their own, by a hash of their key; the
     source's own splits are kept, but for `split_from`, which is divided too. `anomalies` says by name
     or pattern (`image/*`) of a feature what `on_anomaly` says for all. `on_leakage`: what it does to
-    the run if a content or a key is in several splits.
+    the run if a content or a key is in several splits. `stratify`: a label of which each split gets
+    the same share; then adding data moves some old examples (`pipelines/stratified_splits.py`).
     """
 
     source: Annotated[SourceType, Field(description="{type: ...} and the keys of that source")]
     splits: dict[str, Fraction] = {"train": 0.8, "validation": 0.1, "test": 0.1}
     split_from: str | None = None
+    stratify: str | None = None
     max_bad_fraction: Fraction = 0.01
     quarantine: QuarantineConfig = QuarantineConfig()
     on_leakage: Literal["stop", "warn"] = "warn"

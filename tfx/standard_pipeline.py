@@ -63,6 +63,7 @@ def _data_steps(config: RunConfig) -> list[Step]:
         source=data.source.model_dump(mode="json"),
         splits=data.splits,
         split_from=data.split_from,
+        stratify=data.stratify,
         max_bad_fraction=data.max_bad_fraction,
         on_leakage=data.on_leakage,
         kept_record_bytes=data.quarantine.max_record_bytes,

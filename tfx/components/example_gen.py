@@ -29,6 +29,7 @@ class ExampleGen(Component):
         source: dict
         splits: dict[str, float]
         split_from: str | None = None
+        stratify: str | None = None
         max_bad_fraction: float = 0.01
         on_leakage: Literal["stop", "warn"] = "warn"
         kept_record_bytes: int = Limits.record_bytes
@@ -79,6 +80,7 @@ class ExampleGen(Component):
             context.scratch,
             quarantine_directory=context.outputs["quarantine"].path,
             limits=Limits(parameters.kept_record_bytes, parameters.kept_total_bytes),
+            stratify=parameters.stratify,
             shards=parameters.shards,
             expand=parameters.expand,
             expand_config=parameters.expand_config,
