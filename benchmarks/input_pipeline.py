@@ -4,8 +4,9 @@
 prints, for small pictures, photos prepared on the fly and ragged texts, examples a second and the
 ratio to the plain chain (`plain_input.py`), and how fast JPEG is decoded beside libjpeg-turbo through
 Pillow in as many processes as there are cores. All ways of a table run in one process, in turns: a
-fresh iterator, half a second to fill its buffers, then `seconds` of counting. Ratios are those of the
-same turn. "Penstock : plain" above 1 means that Penstock is the faster one.
+fresh iterator, a second to fill its buffers, then `seconds` of counting. Ratios are those of the
+same turn. "this : plain" above 1 means that Penstock is the faster one; the last column says the same
+of CPU time.
 """
 
 import argparse
@@ -17,164 +18,36 @@ import time
 from pathlib import Path
 
 import numpy as np
+from input_data import (
+    PHOTO_SIZE,
+    PREPARED_SIZE,
+    DecodeOnly,
+    classification,
+    photo_bytes,
+    write_photos,
+    write_pictures,
+    write_texts,
+)
 from tables import machine, spread, table
 
 BATCH_SIZE = 128
-SHARDS = 8
-PHOTO_SIZE, PREPARED_SIZE = 256, 128
-WARM_UP_SECONDS = 0.5
+WARM_UP_SECONDS = 1.0
 
 
-# Data -------------------------------------------------------------------------------------------
-
-
-def write_transformed(directory: Path, tensors: dict, count: int, batch) -> None:
-    """TransformedExamples of `count` examples; `batch(rows)` gives their flat tensors."""
-    from penstock.pipelines import tensor_spec, tfrecord
-    from penstock.pipelines.tensor_records import encode
-
-    directory.mkdir()
-    for shard, rows in enumerate(np.array_split(np.arange(count), SHARDS)):
-        parts = np.array_split(rows, max(1, len(rows) // 1024))
-        records = (record for part in parts for record in encode(batch(part), tensors))
-        tfrecord.write_records(tensor_spec.shard_path(directory, "train", shard, SHARDS), records)
-    tensor_spec.write_spec(directory, tensors, {"train": count}, {"train": SHARDS})
-
-
-def write_pictures(directory: Path, count: int) -> None:
-    """Grey pixels of 28x28 and their classes."""
-    import tensorflow as tf
-    from generated_images import SIZE, pixels_of
-
-    from penstock.pipelines.tensor_spec import Tensor
-
-    images, labels = pixels_of(count)
-    tensors = {
-        "inputs": Tensor("uint8", (SIZE, SIZE, 1)),
-        "key": Tensor("string", ()),
-        "targets": Tensor("int64", ()),
-    }
-
-    def batch(rows):
-        return {
-            "inputs": tf.constant(images[rows][..., None]),
-            "key": tf.constant([f"{row:06d}" for row in rows]),
-            "targets": tf.constant(labels[rows]),
-        }
-
-    write_transformed(directory, tensors, count, batch)
-
-
-def write_texts(directory: Path, count: int) -> None:
-    """Ids and targets of 4 to 64 tokens, most of them short, as sentences are."""
-    import tensorflow as tf
-
-    from penstock.pipelines.tensor_spec import Tensor
-
-    generator = np.random.default_rng(0)
-    lengths = np.clip(generator.gamma(2.0, 8.0, count).astype(np.int64), 4, 64)
-    ragged = Tensor("int64", (None,), 1)
-    tensors = {"inputs": ragged, "key": Tensor("string", ()), "targets": ragged}
-
-    def batch(rows):
-        def ids():
-            values = generator.integers(1, 8000, lengths[rows].sum())
-            return tf.RaggedTensor.from_row_lengths(values, lengths[rows])
-
-        keys = tf.constant([f"{row:06d}" for row in rows])
-        return {"inputs": ids(), "key": keys, "targets": ids()}
-
-    write_transformed(directory, tensors, count, batch)
-
-
-def photo_bytes(count: int) -> list[bytes]:
-    """JPEG of 256x256, quality 90: coloured noise, smooth at first and ever rougher."""
-    from PIL import Image
-
-    generator, encoded = np.random.default_rng(0), []
-    for index in range(count):
-        stream = io.BytesIO()
-        coarse = generator.integers(0, 256, (8 << index % 3, 8 << index % 3, 3), np.uint8)
-        picture = Image.fromarray(coarse).resize((PHOTO_SIZE, PHOTO_SIZE), Image.BICUBIC)
-        picture.save(stream, "JPEG", quality=90)
-        encoded.append(stream.getvalue())
-    return encoded
-
-
-def write_photos(directory: Path, encoded: list[bytes], described: Path, preparation):
-    """Raw Examples in `directory`, the description of prepared ones in `described`."""
-    from penstock.pipelines import example_codec, examples, tensor_spec, tfrecord
-    from penstock.pipelines.features import Image, Label
-    from penstock.pipelines.inputs import OnTheFly
-    from penstock.pipelines.state import State
-
-    features = {"image": Image(encoding="jpeg"), "label": Label(names=("a", "b"))}
-    directory.mkdir()
-    for shard, rows in enumerate(np.array_split(np.arange(len(encoded)), SHARDS)):
-        records = (
-            example_codec.serialise(f"{r:06d}", {"image": encoded[r], "label": r % 2}, features)
-            for r in rows.tolist()
-        )
-        tfrecord.write_records(directory / examples.shard_name("train", shard, SHARDS), records)
-    splits, shards = {"train": len(encoded)}, {"train": SHARDS}
-    examples.write_description(directory, features, splits, shards)
-    way = OnTheFly(directory, preparation, State(features))
-    described.mkdir()
-    tensor_spec.write_spec(described, way.tensors, splits, {"train": 0}, stored=False)
-    return way
-
-
-def classification():
-    """The preparation of the task `vision.classification`."""
-    from penstock.models import locate
-
-    size = f'{{"height": {PREPARED_SIZE}, "width": {PREPARED_SIZE}, "channels": 3}}'
-    section = locate.config_class("vision.classification").model_fields["prepare"].annotation
-    return locate.data_class("vision.classification")(section.model_validate_json(size))
-
-
-class DecodeOnly:
-    """Photos of equal size as they are."""
-
-    def input_features(self, source):
-        return {"image": source["image"]}
-
-    def target_features(self, source):
-        return {"label": source["label"]}
-
-    def prepare_inputs(self, features, state):
-        import tensorflow as tf
-
-        return tf.map_fn(
-            lambda data: tf.ensure_shape(
-                tf.io.decode_jpeg(data, 3, dct_method="INTEGER_ACCURATE"),
-                [PHOTO_SIZE, PHOTO_SIZE, 3],
-            ),
-            features["image"],
-            fn_output_signature=tf.TensorSpec([PHOTO_SIZE, PHOTO_SIZE, 3], tf.uint8),
-        )
-
-    def prepare_targets(self, features, state):
-        return features["label"], None
-
-
-# Measuring --------------------------------------------------------------------------------------
-
-
-def rate(batches, seconds: float) -> float:
-    """Examples a second of a fresh iterator."""
+def rate(batches, seconds: float) -> tuple[float, float]:
+    """(examples a second, CPU seconds an example) of a fresh iterator."""
     iterator = iter(batches)
     begun = time.perf_counter()
     while time.perf_counter() - begun < WARM_UP_SECONDS:
         next(iterator)
-    begun, seen = time.perf_counter(), 0
+    begun, cpu, seen = time.perf_counter(), time.process_time(), 0
     while time.perf_counter() - begun < seconds:
         seen += len(next(iterator)[1])
-    return seen / (time.perf_counter() - begun)
+    return seen / (time.perf_counter() - begun), (time.process_time() - cpu) / seen
 
 
-def in_turns(ways: dict, seconds: float, turns: int) -> dict[str, list[float]]:
-    """Way -> examples a second of each turn; the order changes from turn to turn."""
+def in_turns(ways: dict, seconds: float, turns: int) -> dict[str, list[tuple[float, float]]]:
+    """Way -> what `rate` says of each turn; the order changes from turn to turn."""
     rates = {name: [] for name in ways}
     for turn in range(turns):
         names = list(ways)
@@ -184,15 +57,24 @@ def in_turns(ways: dict, seconds: float, turns: int) -> dict[str, list[float]]:
     return rates
 
 
-def report(rates: dict[str, list[float]], columns=("way", "plain")) -> str:
-    """A table with the ratio to the first way."""
-    peer = np.array(next(iter(rates.values())))
+def report(rates: dict[str, list[tuple[float, float]]], peer: str = "plain") -> str:
+    """A table with the ratios to the first way: of the rates, and of CPU time, which noise spares."""
+    first = np.array(next(iter(rates.values())))
     rows = []
     for index, (name, found) in enumerate(rates.items()):
-        low, median, high = spread((np.array(found) / peer).tolist())
-        ratio = None if index == 0 else f"{median:.2f} ({low:.2f}–{high:.2f})"
-        rows.append([name, float(np.median(found)), ratio])
-    return table([columns[0], "examples/s", f"Penstock : {columns[1]}"], rows)
+        found = np.array(found)
+        row = [name, float(np.median(found[:, 0]))]
+        row.append(_ratio(found[:, 0] / first[:, 0]) if index else None)
+        row.append(float(np.median(found[:, 1]) * 1e6))
+        row.append(_ratio(first[:, 1] / found[:, 1]) if index else None)
+        rows.append(row)
+    columns = ["way", "examples/s", f"this : {peer}", "CPU µs an example", f"{peer} : this"]
+    return table(columns, rows)
+
+
+def _ratio(ratios):
+    low, median, high = spread(ratios.tolist())
+    return f"{median:.2f} ({low:.2f}–{high:.2f})"
 
 
 def measure_pictures(folder: Path, scale: float, **turns) -> str:
@@ -291,7 +173,7 @@ def measure_decoding(folder: Path, scale: float, **turns) -> str:
     cores = len(os.sched_getaffinity(0))
     with multiprocessing.get_context("spawn").Pool(cores, _keep, (encoded,)) as pool:
         ways = {
-            f"libjpeg-turbo through Pillow, {cores} processes": lambda seconds: sum(
+            f"libjpeg-turbo through Pillow, {cores} processes": lambda seconds: _together(
                 pool.map(_decode_for, [seconds] * cores, chunksize=1)
             ),
             "Penstock, decoding on the fly": inputs.training_batches(
@@ -304,7 +186,7 @@ def measure_decoding(folder: Path, scale: float, **turns) -> str:
             ),
             "plain tf.data": plain_input.photos(paths, None, 32),
         }
-        found = report(in_turns(ways, **turns), ("way", "libjpeg-turbo"))
+        found = report(in_turns(ways, **turns), "libjpeg-turbo")
     turbo = features.check("libjpeg_turbo") and features.version("libjpeg_turbo")
     title = f"Decoding JPEG of {PHOTO_SIZE}x{PHOTO_SIZE}, INTEGER_ACCURATE"
     return f"### {title}\n\n{found}\nPillow's libjpeg-turbo: {turbo}.\n"
@@ -320,11 +202,17 @@ def _keep(encoded):
 def _decode_for(seconds):
     from PIL import Image
 
-    begun, count = time.perf_counter(), 0
+    begun, cpu, count = time.perf_counter(), time.process_time(), 0
     while time.perf_counter() - begun < seconds:
         Image.open(io.BytesIO(_kept[count % len(_kept)])).load()
         count += 1
-    return count / (time.perf_counter() - begun)
+    return count / (time.perf_counter() - begun), (time.process_time() - cpu) / count
+
+
+def _together(found):
+    """What several processes did at the same time."""
+    rates, costs = zip(*found, strict=True)
+    return sum(rates), sum(costs) / len(costs)
 
 
 MEASUREMENTS = {

@@ -148,3 +148,11 @@ def test_ratios_are_taken_turn_by_turn(bench):
     text = bench("training").report("cnn", 100, times)
     assert "| cnn | Trainer | 60.0 | – | 45.0 | – |" in text
     assert "| 45.0 | 1.50 (1.00–2.00) | 45.0 | 1.00 (0.50–1.50) |" in text
+
+
+def test_the_input_pipeline_runs_beside_the_plain_chain(bench, tmp_path, monkeypatch):
+    measured = bench("input_pipeline")
+    monkeypatch.setattr(measured, "WARM_UP_SECONDS", 0.01)
+    text = measured.measure_texts(tmp_path, 0.002, seconds=0.01, turns=1)
+    assert "400 of 4 to 64 tokens" in text
+    assert text.count("| Penstock, 6 buckets") == text.count("| plain tf.data") == 2
