@@ -46,7 +46,7 @@ def accumulator(analyzer, directory: str):
     return _ACCUMULATORS[type(analyzer)](directory)
 
 
-class _Vocabulary:
+class _Strings:
     def __init__(self, directory):
         self._counts = SpilledCounts(directory)
 
@@ -56,6 +56,8 @@ class _Vocabulary:
     def merge(self, other):
         self._counts.merge(other._counts)
 
+
+class _Vocabulary(_Strings):
     def result(self, analyzer):
         return _ranked(((-count, value, count) for value, count in self._counts.items()), analyzer)
 
@@ -90,16 +92,7 @@ def _ranked(rows, analyzer):
     return tuple(_text(row[-2]) for row in first)
 
 
-class _Subwords:
-    def __init__(self, directory):
-        self._counts = SpilledCounts(directory)
-
-    def add(self, values):
-        self._counts.add(Counter(values.tolist()))
-
-    def merge(self, other):
-        self._counts.merge(other._counts)
-
+class _Subwords(_Strings):
     def result(self, analyzer):
         from penstock.pipelines.subword_training import train
 

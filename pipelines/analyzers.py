@@ -36,14 +36,14 @@ class Vocabulary:
     """The distinct strings, most frequent first, equal counts in byte order.
 
     With `labels`, the strings that tell most about the class come first: by the mutual information
-    of "the example has this string" and the example's class, in bits (Manning, Raghavan, Schuetze,
+    of "the example has this string" and the example's class, in bits (Manning, Raghavan, Schütze,
     Introduction to Information Retrieval, 2008, equation 13.16, summed over all classes), equal
     ones by count, then in byte order. That is what TensorFlow Transform's `vocabulary(labels=...)`
     is for; unlike there, an example in which a string occurs twice counts once.
 
     Args:
         values: gives a string tensor; with `labels` its first axis is the batch.
-        top_k: keep only this many; None keeps all, up to `MAX_VOCABULARY`.
+        top_k: keep only this many; None keeps all, of which there may be two million.
         min_count: leave out strings that occur less often; with `labels`, in fewer examples.
         labels: gives the class of each example, int64 [batch]; negative ones are left out.
 

@@ -64,7 +64,7 @@ def mutual_information(present: dict[int, int], examples: dict[int, int]) -> flo
     """Of "the string occurs" and the class, in bits.
 
     sum over e in {present, absent} and classes c of N_ec / N * log2(N N_ec / (N_e N_c)), Manning,
-    Raghavan, Schuetze (2008), Introduction to Information Retrieval, equation 13.17, for any number
+    Raghavan, Schütze (2008), Introduction to Information Retrieval, equation 13.17, for any number
     of classes.
 
     Args:

@@ -166,6 +166,6 @@ def _shifted(matrix, fill):
 
 def _table(keys, values, dtype, default):
     # Outside of any graph that is being traced: the table must outlive it.
-    with tf.init_scope():
+    with tf.init_scope(), tf.device("/CPU:0"):
         initializer = tf.lookup.KeyValueTensorInitializer(keys, values, tf.int64, dtype)
         return tf.lookup.StaticHashTable(initializer, default)

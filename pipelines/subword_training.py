@@ -4,7 +4,7 @@ Comes in: (word, count) pairs, in any order. Goes out: `Subwords`; the same coun
 The library takes text and no counts, so each word is given to it as often as it was counted
 (5 million words a second, measured). If the counts add up to more than `GIVEN_WORDS`, all are
 divided by the same number and rounded up, and so is `min_count`. Only the `DISTINCT_WORDS` most
-frequent words are given.
+frequent words are given: with 650,000 the library took 1.1 GB and 45 s, with 185,000 0.4 GB and 5 s.
 """
 
 import heapq

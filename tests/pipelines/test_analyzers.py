@@ -140,6 +140,17 @@ def test_quantiles_are_those_of_the_sorted_numbers(batches, scratch):
     assert result["values"] == [numbers[max(math.ceil(place), 1) - 1] for place in exact]
 
 
+def test_long_strings_are_spilled_too(tmp_path):
+    """Three distinct strings are no more than the limit, but 150 bytes are."""
+    counts = spilled_counts.SpilledCounts(str(tmp_path))
+    with mock.patch.object(spilled_counts, "HELD_BYTES", 100):
+        counts.add({b"x" * 50: 1, b"y" * 50: 2, b"z" * 50: 3})
+        assert len(list(tmp_path.iterdir())) == 1
+        counts.add({b"x" * 50: 4})
+        assert len(list(tmp_path.iterdir())) == 1
+    assert list(counts.items()) == [(b"x" * 50, 5), (b"y" * 50, 2), (b"z" * 50, 3)]
+
+
 def test_quantiles_agree_with_numpy(scratch):
     numbers = np.random.default_rng(3).lognormal(0, 3, 5000) * np.array([1, -1] * 2500)
     result = found(Quantiles(identity, (0.1, 0.33, 0.5, 0.999)), np.split(numbers, 10), scratch)
