@@ -86,8 +86,8 @@ class RowSource(FileSource):
         """Divides a file into parts to be read in parallel; bad records pass through."""
         raise NotImplementedError
 
-    def tables(self, file: DataFile, part) -> Iterator[Table]:
-        """Reads a part. What cannot be read is in a table's `bad`."""
+    def tables(self, file: DataFile, part, columns: list[str]) -> Iterator[Table]:
+        """Reads at least these columns of a part. What cannot be read is in a table's `bad`."""
         raise NotImplementedError
 
     def convert(self, column: str, cells: list, feature: Feature) -> tuple[list, dict[int, str]]:
@@ -245,6 +245,8 @@ class RowReader:
         self._source = source
         self._features = features
         self._wanted = wanted
+        # Not found out again in each process.
+        self._columns = source.named()
 
     def records(self, item) -> Iterator[Record | BadRecord]:
         """(file, part), or a bad record, which comes out again."""
@@ -252,7 +254,7 @@ class RowReader:
             yield item
             return
         file, part = item
-        for table in self._source.tables(file, part):
+        for table in self._source.tables(file, part, self._columns):
             yield from table.bad
             if table.indices:
                 yield from self._of_table(file, table)

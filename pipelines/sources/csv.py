@@ -133,7 +133,7 @@ class Source(rows.RowSource):
             for name, column in wanted.items()
         }
         for file in self.data_files():
-            for table in self.tables(file, None):
+            for table in self.tables(file, None, []):
                 for name, column in wanted.items():
                     if column in table.columns:
                         found[name].add(table.columns[column])
@@ -156,8 +156,9 @@ class Source(rows.RowSource):
                 else:
                     yield chunk.offset, len(chunk.data), chunk.index, names
 
-    def tables(self, file: DataFile, part) -> Iterator[rows.Table]:
-        """Of a part, or with None of the whole file."""
+    def tables(self, file: DataFile, part, columns: list[str]) -> Iterator[rows.Table]:
+        """Of a part, or with None of the whole file; all columns, because a row is parsed whole."""
+        del columns
         if part is not None:
             offset, size, index, names = part
             with file.open() as stream:

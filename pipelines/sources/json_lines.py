@@ -47,9 +47,8 @@ class Source(scanned_rows.ScannedSource):
         """See `line_files.parts`."""
         yield from line_files.parts(file)
 
-    def tables(self, file: DataFile, part) -> Iterator[rows.Table]:
+    def tables(self, file: DataFile, part, columns: list[str]) -> Iterator[rows.Table]:
         """Of a part, or with None of the whole file."""
-        columns = self.named()
         for chunk in line_files.read(file, part):
             objects, bad = _parse(file, chunk)
             yield _table(objects, bad, chunk, columns)

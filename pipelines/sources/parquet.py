@@ -11,6 +11,7 @@ does not fit, such as a nanosecond, makes the record a bad one. Binary columns m
 
 import io
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import ClassVar, Literal
 
 from penstock.pipelines.features import (
@@ -144,11 +145,10 @@ class Source(rows.RowSource):
             yield group, first, count
             first += count
 
-    def tables(self, file: DataFile, part) -> Iterator[rows.Table]:
+    def tables(self, file: DataFile, part, columns: list[str]) -> Iterator[rows.Table]:
         """Of a row group."""
         group, index, count = part
         end = index + min(count, MOST_LOST_ROWS)
-        columns = self.named()
         for batch, fault in _batches(file, group, columns):
             if fault:
                 reason = f"The file is damaged in row group {group}: {fault}"
@@ -163,23 +163,27 @@ class Source(rows.RowSource):
         return convert_typed(cells, feature, frozenset(self.missing))
 
 
+@contextmanager
 def _opened(file):
     """The file, opened by pyarrow. Raises ReadFault."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    stream = file.open()
-    if file.tree.is_archive:
-        with stream:
+    with file.open() as stream:
+        source = stream
+        if file.tree.is_archive:
             data = stream.read(MAX_ARCHIVED_BYTES + 1)
-        if len(data) > MAX_ARCHIVED_BYTES:
-            raise ReadFault("A Parquet file of more than 2 GiB in an archive: unpack the archive.")
-        stream = io.BytesIO(data)
-    try:
-        return pq.ParquetFile(stream, page_checksum_verification=True)
-    except (pa.ArrowException, OSError, ValueError) as error:
-        stream.close()
-        raise ReadFault(f"It is no readable Parquet file: {_first_line(error)}") from None
+            if len(data) > MAX_ARCHIVED_BYTES:
+                raise ReadFault(
+                    "A Parquet file of more than 2 GiB in an archive: unpack the archive."
+                )
+            source = io.BytesIO(data)
+        try:
+            opened = pq.ParquetFile(source, page_checksum_verification=True)
+        except (pa.ArrowException, OSError, ValueError) as error:
+            raise ReadFault(f"It is no readable Parquet file: {_first_line(error)}") from None
+        with opened:
+            yield opened
 
 
 def _first_line(error):

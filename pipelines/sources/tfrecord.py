@@ -75,9 +75,8 @@ class Source(scanned_rows.ScannedSource):
                 return
             yield from _plan(stream, file)
 
-    def tables(self, file: DataFile, part) -> Iterator[rows.Table]:
+    def tables(self, file: DataFile, part, columns: list[str]) -> Iterator[rows.Table]:
         """Of a part, or with None of the whole file."""
-        columns = self.named()
         for batch in self._batches(file, part):
             bad = list(batch.bad)
             good = list(_examples(batch.records, file, bad))
