@@ -7,9 +7,8 @@ are names that lead out of the archive, links, devices, encrypted files and deco
 
 import os
 import re
-from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
 MAX_UNPACKED_BYTES = 64 * 2**30
 """Of all files of an archive together."""
@@ -24,8 +23,7 @@ class ReadFault(ValueError):
     """A file or an archive cannot be read; the message is the reason, a sentence."""
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(NamedTuple):
     """One file: its path relative to the tree with `/`, its size in bytes, why it cannot be read.
 
     `fault` is None for a file that can be read, otherwise a sentence. A folder that cannot be read

@@ -49,6 +49,14 @@ class FileSource(source.Source):
     def files(self) -> list[Path]:
         return disk_files(self.paths())
 
+    def __getstate__(self):
+        # Without what is listed once and kept: readers know their source, and with it each process
+        # would be sent the names of all files.
+        state = super().__getstate__()
+        fields = type(self).model_fields
+        kept = {name: value for name, value in state["__dict__"].items() if name in fields}
+        return {**state, "__dict__": kept}
+
 
 def disk_files(paths: list[Path]) -> list[Path]:
     """The files on disk that these paths are read from: an archive for all that lies in it."""

@@ -7,7 +7,7 @@ of a Beam pipeline: an element for each would cost more than reading it.
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from penstock.pipelines.reading import spans
 from penstock.pipelines.reading.tree import Entry, ReadFault, Tree
@@ -33,8 +33,7 @@ class MediaFault(ValueError):
         self.data = data[:KEPT_BYTES]
 
 
-@dataclass(frozen=True, slots=True)
-class MediaFile:
+class MediaFile(NamedTuple):
     """One file to read: its key, and where it is."""
 
     key: str
@@ -145,10 +144,19 @@ def _read(tree, name, normalise, fault_type):
         raise MediaFault(str(fault), data) from None
 
 
-def parts_of(items: list) -> list[tuple[int, list]]:
-    """(index of the first, items), `FILES_AT_ONCE` at a time."""
+class Part(NamedTuple):
+    """The index of the first of some items, and they. Beam pickles it as one: a plain tuple's items
+    one by one, each with the tree that they have in common.
+    """
+
+    start: int
+    items: list
+
+
+def parts_of(items: list) -> list[Part]:
+    """All items, `FILES_AT_ONCE` at a time."""
     return [
-        (start, items[start : start + FILES_AT_ONCE])
+        Part(start, items[start : start + FILES_AT_ONCE])
         for start in range(0, len(items), FILES_AT_ONCE)
     ]
 
