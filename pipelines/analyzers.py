@@ -38,8 +38,8 @@ class Vocabulary:
     With `labels`, the strings that tell most about the class come first: by the mutual information
     of "the example has this string" and the example's class, in bits (Manning, Raghavan, Schütze,
     Introduction to Information Retrieval, 2008, equation 13.16, summed over all classes), equal
-    ones by count, then in byte order. That is what TensorFlow Transform's `vocabulary(labels=...)`
-    is for; unlike there, an example in which a string occurs twice counts once.
+    ones by count, then in byte order. So does TensorFlow Transform's `vocabulary(labels=...)`. An
+    example in which a string occurs twice counts once.
 
     Args:
         values: gives a string tensor; with `labels` its first axis is the batch.

@@ -90,3 +90,14 @@ def test_another_format_is_refused(tmp_path):
     (tmp_path / "state.json").write_text('{"format_version": 2}')
     with pytest.raises(ValueError, match="format_version 1. Received: 2"):
         State.load(tmp_path)
+
+
+def test_files_written_before_subwords_still_load(tmp_path):
+    (tmp_path / "words.txt").write_text("b\na\\nb\n")
+    (tmp_path / "state.json").write_text(
+        '{"format_version": 1, "features": {"text": {"kind": "text"}}, "results": '
+        '{"words": {"vocabulary": "words.txt", "size": 2}, "size": {"value": {"min": 1, "max": 2}}}}'
+    )
+    state = State.load(tmp_path)
+    assert (state["words"], state["size"]) == (("b", "a\nb"), {"min": 1, "max": 2})
+    assert state.features == {"text": Text()}
