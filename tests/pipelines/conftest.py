@@ -6,7 +6,9 @@ from pathlib import Path
 import pytest
 
 from penstock.pipelines import example_gen, examples
+from penstock.pipelines.reading import rows
 from penstock.pipelines.sources import locate
+from penstock.pipelines.sources.source import BadRecord, Record
 from penstock.pipelines.splits import Splitter
 
 
@@ -19,7 +21,9 @@ def generate():
         directory.mkdir()
         splitter = Splitter(splits or {"train": 0.5, "test": 0.5})
         source = locate.load(section)
-        return directory, example_gen.generate(source, splitter, directory, tmp_path / "scratch")
+        # In one process: the result is the same, and several take seconds to start.
+        scratch = tmp_path / "scratch"
+        return directory, example_gen.generate(source, splitter, directory, scratch, processes=1)
 
     return generate
 
@@ -57,3 +61,20 @@ def examples_of():
         return {k: v for split in generated.splits for k, v in examples.records(directory, split)}
 
     return examples_of
+
+
+@pytest.fixture
+def rows_of():
+    """`rows_of(section)`: (features, good records, bad ones) of a source of rows, without Beam."""
+
+    def rows_of(section):
+        source = locate.load(section)
+        assert source.check() == []
+        features = source.features()
+        reader = rows.RowReader(source, features, source.wanted())
+        items = [item for f in source.data_files() for item in rows.file_parts(f, source)]
+        found = [record for item in items for record in reader.records(item)]
+        good = [record for record in found if isinstance(record, Record)]
+        return features, good, [record for record in found if isinstance(record, BadRecord)]
+
+    return rows_of
