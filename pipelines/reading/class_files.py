@@ -10,11 +10,11 @@ are none.
 from functools import cached_property
 from itertools import chain
 from pathlib import Path
-from typing import ClassVar
 
-from penstock.pipelines.features import Feature, Features
+from penstock.pipelines.features import Features
 from penstock.pipelines.reading.class_folders import FolderReader
 from penstock.pipelines.reading.file_source import FileSource
+from penstock.pipelines.reading.media import Medium
 from penstock.pipelines.reading.media_files import (
     MediaFault,
     MediaFile,
@@ -28,28 +28,15 @@ from penstock.pipelines.reading.tree import ReadFault, Tree
 from penstock.pipelines.sources.source import Record
 
 
-class ClassFiles(FileSource, NamePattern):
+class ClassFiles(FileSource, NamePattern, Medium):
     """Base of sources of files with classes; a subclass says what a file is.
 
     Args:
         path: a folder, an archive or a folder in one; wildcards and `{SPAN}` may stand for several.
-        extensions: endings of the files that are records, in any case.
         splits_from_folders: whether the first folder is the split.
     """
 
-    extensions: tuple[str, ...]
     splits_from_folders: bool = False
-
-    medium: ClassVar[str]
-    """The name of the feature with the file's content."""
-
-    def medium_feature(self) -> Feature:
-        """What the content of a file is."""
-        raise NotImplementedError
-
-    def reader(self) -> Reader:
-        """How a file is read."""
-        raise NotImplementedError
 
     def check(self) -> list[str]:
         faults = self.pattern_faults()
@@ -154,12 +141,11 @@ class ClassFiles(FileSource, NamePattern):
 
     @cached_property
     def _with_endings(self) -> list[MediaFile]:
-        endings = tuple(extension.lower() for extension in self.extensions)
         return [
             MediaFile(prefix + entry.name, tree, entry)
             for prefix, tree in self._trees
             for entry in tree.entries()
-            if entry.is_folder or entry.name.lower().endswith(endings)
+            if entry.is_folder or self.has_ending(entry.name)
         ]
 
     @cached_property

@@ -12,23 +12,11 @@ UTF-8), is a bad record.
 
 from typing import Literal
 
-from penstock.pipelines.features import Image
 from penstock.pipelines.reading.class_files import ClassFiles
-from penstock.pipelines.reading.media_files import IMAGE_ENDINGS, ImageReader
+from penstock.pipelines.reading.media import Images
 
 
-class Source(ClassFiles):
+class Source(Images, ClassFiles):
     """Images with classes."""
 
     type: Literal["image_folder"] = "image_folder"
-    extensions: tuple[str, ...] = IMAGE_ENDINGS
-    channels: Literal[1, 3] = 3
-
-    libraries = ("pillow",)
-    medium = "image"
-
-    def medium_feature(self) -> Image:
-        return Image(channels=self.channels, encoding="any")
-
-    def reader(self) -> ImageReader:
-        return ImageReader()

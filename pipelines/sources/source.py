@@ -84,6 +84,10 @@ class Source(Config):
         """Every file that `read` reads; their content is part of ExampleGen's cache key."""
         raise NotImplementedError(f"{type(self).__module__}.Source must define `files`.")
 
+    def modules(self) -> tuple[str, ...]:
+        """Further modules that run in `read`, and that its own does not import: a nested source's."""
+        return ()
+
     def fingerprint(self) -> dict:
         """Further facts about what is read that no file's content shows, as JSON.
 

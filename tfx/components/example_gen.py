@@ -46,7 +46,8 @@ class ExampleGen(Component):
     @classmethod
     def modules(cls, parameters) -> tuple[str, ...]:
         source = locate.source_module(parameters.source["type"])
-        return (source, parameters.expand) if parameters.expand else (source,)
+        modules = (source, *locate.load(parameters.source).modules())
+        return (*modules, parameters.expand) if parameters.expand else modules
 
     @classmethod
     def libraries(cls, parameters) -> tuple[str, ...]:
