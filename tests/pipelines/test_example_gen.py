@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import tensorflow_datasets as tfds
 
-from penstock.pipelines import example_gen, examples, progress, sorted_runs
+from penstock.pipelines import bad_records, example_gen, examples, progress, sorted_runs
 from penstock.pipelines.example_codec import deserialise, fault_of, serialise
 from penstock.pipelines.features import (
     Audio,
@@ -25,6 +25,7 @@ from penstock.pipelines.features import (
 from penstock.pipelines.sources import locate, source
 from penstock.pipelines.sources.source import BadRecord, Record
 from penstock.pipelines.splits import Splitter
+from penstock.pipelines.tfrecord import write_records
 
 SPLITTER = Splitter({"train": 0.8, "validation": 0.1, "test": 0.1})
 FEATURES = {
@@ -273,26 +274,29 @@ def test_own_splits_are_kept(tmp_path):
     assert examples.shard_paths(directory, "test") == []
 
 
+BAD = [
+    (record("x", label=2), "`label` is 2; class ids go from 0 to 1."),
+    (record("x", label=-1), "`label` is -1; class ids go from 0 to 1."),
+    (record("x", label="yes"), "`label` must be a class id, not 'yes' (str)."),
+    (record("x", label=True), "`label` must be a class id, not True (bool)."),
+    (record("x", text=None), "It lacks the feature `text`."),
+    (record("x", text=5), "`text` must be text, not int."),
+    (record("x", text=b"\xff"), "`text` is not UTF-8."),
+    (record("x", size=[1.0]), "`size` must have the shape (2,), not (1,)."),
+    (record("x", size=["a", "b"]), "`size` must be of dtype float32, not <U1."),
+    (record("x", size=[[1.0], [1.0, 2.0]]), "not a ragged list."),
+    (record("x", count=0.5), "`count` must be of dtype int64, not float64."),
+    (record("x", other=1), "`other`, which the source does not describe."),
+    (record(""), "The key must be a string that is not empty, not ''."),
+    (record(b"\xff.png".decode("utf-8", "surrogateescape")), "(a file name?) is not UTF-8."),
+    (replace(record("x"), group=7), "The group must be a string or None, not 7."),
+    (BadRecord("list.csv", 3, "Broken.", "x"), "Broken."),
+]
+
+
 @pytest.mark.parametrize(
     ("bad", "reason"),
-    [
-        (record("x", label=2), "`label` is 2; class ids go from 0 to 1."),
-        (record("x", label=-1), "`label` is -1; class ids go from 0 to 1."),
-        (record("x", label="yes"), "`label` must be a class id, not 'yes' (str)."),
-        (record("x", label=True), "`label` must be a class id, not True (bool)."),
-        (record("x", text=None), "It lacks the feature `text`."),
-        (record("x", text=5), "`text` must be text, not int."),
-        (record("x", text=b"\xff"), "`text` is not UTF-8."),
-        (record("x", size=[1.0]), "`size` must have the shape (2,), not (1,)."),
-        (record("x", size=["a", "b"]), "`size` must be of dtype float32, not <U1."),
-        (record("x", size=[[1.0], [1.0, 2.0]]), "not a ragged list."),
-        (record("x", count=0.5), "`count` must be of dtype int64, not float64."),
-        (record("x", other=1), "`other`, which the source does not describe."),
-        (record(""), "The key must be a string that is not empty, not ''."),
-        (record(b"\xff.png".decode("utf-8", "surrogateescape")), "(a file name?) is not UTF-8."),
-        (replace(record("x"), group=7), "The group must be a string or None, not 7."),
-        (BadRecord("list.csv", 3, "Broken.", "x"), "Broken."),
-    ],
+    BAD,
     ids=lambda value: value.replace("`", "")[:40] if isinstance(value, str) else "",
 )
 def test_bad_records_come_out_with_their_reason(tmp_path, bad, reason):
@@ -301,6 +305,41 @@ def test_bad_records_come_out_with_their_reason(tmp_path, bad, reason):
     ((found),) = generated.bad
     assert found.reason.endswith(reason)
     assert (found.file, found.index) == ("list.csv", 3)
+
+
+def test_every_record_that_is_read_is_an_example_or_a_bad_record(tmp_path, monkeypatch):
+    """All kinds of faults at once, in runs of a few records: of the record, of its key, of `expand`."""
+    (tmp_path / "penstock_test_doubles.py").write_text(
+        "from dataclasses import replace\n"
+        "def expand(record, config):\n"
+        "    if record.key == 'fails':\n"
+        "        raise ValueError('no')\n"
+        "    return [record, replace(record, key=f'{record.key}+')] if record.key == 'a' else [record]\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(sorted_runs, "RUN_BYTES", 1000)
+    monkeypatch.setattr(bad_records, "RUN_RECORDS", 3)
+    good = [record(name) for name in ("a", "b", "b", "b", "fails")] + [record("a", "test")]
+    _, generated = generate(
+        tmp_path, [*good, *[bad for bad, _ in BAD]], expand="penstock_test_doubles"
+    )
+    # a and a+ from two records, b once; b twice again, one failure, and all that are bad.
+    assert sum(generated.splits.values()) == 5
+    summary = generated.summary
+    assert (summary["good"], summary["bad"]) == (5, 3 + len(BAD))
+    assert summary["read"] == len(good) + 2 + len(BAD)  # `expand` made two more
+    assert summary["read"] == summary["good"] + summary["bad"]
+    assert sum(kind["count"] for kind in summary["reasons"]) == summary["bad"]
+    assert len(generated.bad) == summary["bad"]
+
+
+def test_a_lost_record_is_an_error(tmp_path, monkeypatch):
+    def lossy(path, lines):
+        return write_records(path, lines[1:])
+
+    monkeypatch.setattr(example_gen, "write_records", lossy)
+    with pytest.raises(RuntimeError, match="3 were read, but 2 are examples and 0 are bad"):
+        generate(tmp_path, [record(name, "train") for name in "abc"])
 
 
 @pytest.mark.parametrize(
