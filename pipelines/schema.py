@@ -75,8 +75,10 @@ def _dataset(statistics, split):
 
 def _infer_feature(schema, name, statistics, is_optional):
     feature = schema.feature.add(name=name, type=TYPES[statistics.type])
-    # What is derived from a feature is missing where the feature is, or cannot be decoded.
-    _infer_presence(feature, common_stats(statistics), is_optional or "/" in name)
+    feature.presence.min_count = 1
+    # What is derived from a feature is missing where the feature is, and as many times there.
+    if "/" not in name:
+        _infer_presence(feature, common_stats(statistics), is_optional)
     if is_label(statistics):
         _infer_classes(schema, feature, statistics)
     elif statistics.type == statistics_pb2.FeatureNameStatistics.STRING:
@@ -97,7 +99,6 @@ def _infer_presence(feature, common, is_optional):
     Other than in TFDV, a feature whose number of values varies may have none: that no example of
     many was empty does not make an empty one wrong.
     """
-    feature.presence.min_count = 1
     if not common.num_missing and not is_optional:
         feature.presence.min_fraction = 1
     feature.value_count.min = 0
