@@ -8,6 +8,7 @@ Each part runs for some seconds on the training split; nothing is written. Rates
 import json
 import os
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from types import SimpleNamespace
@@ -17,7 +18,7 @@ SECONDS, TURNS = 3.0, 3
 READ_BATCH = 256
 
 
-def rate(batches: Iterator, examples_in_batch: int, seconds: float = SECONDS) -> float:
+def rate(batches: Iterator, examples_in_batch: float, seconds: float = SECONDS) -> float:
     """Examples/s of an endless iterator; the first batch, which starts everything, does not count."""
     next(batches)
     done, begun = 0, time.perf_counter()
@@ -57,6 +58,12 @@ def measure(request: dict) -> dict:
         examples=request["examples"],
         transformed=request["transformed"],
     )
+    with tempfile.TemporaryDirectory() as scratch:
+        return _measured(subject, scratch)
+
+
+def _measured(subject, scratch):
+    subject.scratch, train = scratch, subject.train
     training, step = _training(subject, train, with_step=True)
     return {
         "batch_size": train.batch_size,
@@ -132,7 +139,7 @@ def _input(subject) -> dict[str, float]:
         training_inputs=lambda inputs, targets, state: (inputs, targets),
     )
     augmented = SimpleNamespace(augment=task.augment, training_inputs=plain.training_inputs)
-    found = {}
+    found, opened = {}, _opened(subject, subject.train)
     for name, way in (("batch", plain), ("augment", augmented), ("training inputs", task)):
         batches = data.training_batches(
             subject.transformed,
@@ -142,9 +149,25 @@ def _input(subject) -> dict[str, float]:
             seed=subject.seed,
             first_epoch=0,
             first_step=0,
+            opened=opened,
         )
-        found[name] = rate(iter(batches), subject.train.batch_size)
+        found[name] = rate(iter(batches), opened.examples_per_epoch / opened.steps_per_epoch)
     return found
+
+
+def _opened(subject, train):
+    """The batches of the training, as the Trainer opens them."""
+    from penstock.tfx.training import data
+
+    return data.open_training(
+        subject.transformed,
+        train,
+        subject.task,
+        subject.state,
+        seed=subject.seed,
+        examples=subject.examples,
+        scratch=subject.scratch,
+    )
 
 
 def _alternatives(subject) -> list[tuple[str, object]]:
@@ -162,12 +185,13 @@ def _alternatives(subject) -> list[tuple[str, object]]:
 
 def _training(subject, train, with_step=False) -> tuple[dict, float | None]:
     """({rate, waiting} of the whole training, rate of the model alone or None)."""
-    from penstock.pipelines import inputs
     from penstock.tfx.training import data, optimizers, placement
 
     place = placement.choose(train)
     placement.prepare_process(place, subject.seed)
-    steps = inputs.steps_per_epoch(subject.transformed, train.train_split, train.batch_size)
+    opened = _opened(subject, train)
+    steps = opened.steps_per_epoch
+    in_step = opened.examples_per_epoch / steps
     with place.scope():
         model = subject.task.build(subject.state)
         optimizer = optimizers.make_optimizer(train.optimizer, steps_per_epoch=steps, epochs=1)
@@ -187,16 +211,17 @@ def _training(subject, train, with_step=False) -> tuple[dict, float | None]:
                 seed=subject.seed,
                 first_epoch=epoch,
                 first_step=step,
+                opened=opened,
             )
 
         if not with_step:
-            return _steps(model, steps, train.batch_size, [batches])[0], None
+            return _steps(model, steps, in_step, [batches])[0], None
         one = batches(0, 0).take(1).cache().repeat()
-        found = _steps(model, steps, train.batch_size, [batches, lambda epoch, step: one])
+        found = _steps(model, steps, in_step, [batches, lambda epoch, step: one])
         return found[0], found[1]["rate"]
 
 
-def _steps(model, steps_per_epoch, batch_size, ways) -> list[dict]:
+def _steps(model, steps_per_epoch, examples_in_step, ways) -> list[dict]:
     """{rate, waiting} of training steps on the batches of each way, in turns of equal length.
 
     In turns, because whatever else this machine does should touch all of them alike; the median
@@ -208,14 +233,14 @@ def _steps(model, steps_per_epoch, batch_size, ways) -> list[dict]:
     for function in functions:
         function.begin_epoch()
         function(None)
-    turns = [[_turn(function, batch_size) for function in functions] for _ in range(TURNS)]
+    turns = [[_turn(function, examples_in_step) for function in functions] for _ in range(TURNS)]
     return [
         sorted(of_way, key=lambda turn: turn["rate"])[TURNS // 2]
         for of_way in zip(*turns, strict=True)
     ]
 
 
-def _turn(function, batch_size) -> dict:
+def _turn(function, examples_in_step) -> dict:
     trained, waited = function.trained_steps, function.waited_seconds
     begun = time.perf_counter()
     while time.perf_counter() - begun < SECONDS / TURNS:
@@ -225,7 +250,7 @@ def _turn(function, batch_size) -> dict:
     for value in logs.values():
         float(value)  # an accelerator may still be at work
     passed = time.perf_counter() - begun
-    done = (function.trained_steps - trained) * batch_size
+    done = (function.trained_steps - trained) * examples_in_step
     return {"rate": done / passed, "waiting": (function.waited_seconds - waited) / passed}
 
 

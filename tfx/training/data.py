@@ -144,6 +144,6 @@ def _batching(train):
 
 
 def _on_the_fly(directory, task, state, examples):
-    if is_stored(directory):
+    if is_stored(directory) or examples is None:
         return None
     return inputs.OnTheFly(examples, task, state)
