@@ -265,47 +265,61 @@ def _floats(value):
 
 
 def deserialise(data: bytes, features: Features) -> tuple[str, dict]:
-    """Bytes -> (key, values).
-
-    Values: bytes (images, masks, audio), str (text), int (labels), float32 or int64 scalar or array
-    of the feature's shape (numbers), float32 [n, 4] (boxes); of a sequence a list of str or int, or an
-    array [n, *shape]. A feature that is absent is missing from the dict.
-    """
-    stored = tf_example_pb2.Example.FromString(data).features.feature
-    values = {}
-    for name, feature in features.items():
-        if name in stored:
-            values[name] = _value(stored[name], feature)
-    return stored[KEY].bytes_list.value[0].decode(), values
+    """Bytes -> (key, values). For many: `Decoder`."""
+    return Decoder(features).decode(data)
 
 
-def _value(stored, feature):
+class Decoder:
+    """Parses examples of one description: how to read a feature is found out once."""
+
+    def __init__(self, features: Features):
+        self._readers = [(name, _reader(feature)) for name, feature in features.items()]
+
+    def decode(self, data: bytes) -> tuple[str, dict]:
+        """Bytes -> (key, values).
+
+        Values: bytes (images, masks, audio), str (text), int (labels), float32 or int64 scalar or
+        array of the feature's shape (numbers), float32 [n, 4] (boxes); of a sequence a list of str
+        or int, or an array [n, *shape]. A feature that is absent is missing from the dict.
+        """
+        stored = tf_example_pb2.Example.FromString(data).features.feature
+        values = {}
+        for name, read in self._readers:
+            value = stored.get(name)
+            if value is not None:
+                values[name] = read(value)
+        return stored[KEY].bytes_list.value[0].decode(), values
+
+
+def _reader(feature):
+    """A function: what is stored -> the value."""
     if isinstance(feature, Label):
-        return stored.int64_list.value[0]
+        return lambda stored: stored.int64_list.value[0]
     if isinstance(feature, Number):
-        if not feature.shape:
-            return _SCALARS[feature.dtype](stored)
-        return _array(stored, feature, feature.shape)
+        if feature.shape:
+            return lambda stored: _array(stored, feature, feature.shape)
+        # A numpy scalar takes a twentieth of the time of an array.
+        if feature.dtype == "int64":
+            return lambda stored: np.int64(stored.int64_list.value[0])
+        return lambda stored: np.float32(stored.float_list.value[0])
     if isinstance(feature, Boxes):
-        return np.array(stored.float_list.value, np.float32).reshape(-1, 4)
-    if isinstance(feature, Sequence):
-        if isinstance(feature.of, Text):
-            return [part.decode() for part in stored.bytes_list.value]
-        if isinstance(feature.of, Label):
-            return list(stored.int64_list.value)
-        # Not -1 in an empty list: with a size of 0 numpy cannot tell what it stands for.
-        size = int(np.prod(feature.of.shape, dtype=np.int64))
-        numbers = stored.int64_list if feature.of.dtype == "int64" else stored.float_list
-        return _array(stored, feature.of, (len(numbers.value) // max(size, 1), *feature.of.shape))
-    data = stored.bytes_list.value[0]
-    return data.decode() if isinstance(feature, Text) else data
+        return lambda stored: np.array(stored.float_list.value, np.float32).reshape(-1, 4)
+    if isinstance(feature, Text):
+        return lambda stored: stored.bytes_list.value[0].decode()
+    if not isinstance(feature, Sequence):
+        return lambda stored: stored.bytes_list.value[0]
+    if isinstance(feature.of, Text):
+        return lambda stored: [part.decode() for part in stored.bytes_list.value]
+    if isinstance(feature.of, Label):
+        return lambda stored: list(stored.int64_list.value)
+    return lambda stored: _numbers(stored, feature.of)
 
 
-# A numpy scalar takes a twentieth of the time of an array.
-_SCALARS = {
-    "float32": lambda stored: np.float32(stored.float_list.value[0]),
-    "int64": lambda stored: np.int64(stored.int64_list.value[0]),
-}
+def _numbers(stored, number):
+    # Not -1 in an empty list: with a size of 0 numpy cannot tell what it stands for.
+    size = int(np.prod(number.shape, dtype=np.int64))
+    found = stored.int64_list if number.dtype == "int64" else stored.float_list
+    return _array(stored, number, (len(found.value) // max(size, 1), *number.shape))
 
 
 def _array(stored, number, shape):

@@ -16,7 +16,7 @@ from tensorflow_metadata.proto.v0 import statistics_pb2
 
 from penstock.pipelines import examples, statistics_files
 from penstock.pipelines.beam_runner import new_pipeline, processes_for
-from penstock.pipelines.example_codec import deserialise
+from penstock.pipelines.example_codec import Decoder
 from penstock.pipelines.split_statistics import SplitStatistics, check_slices
 from penstock.pipelines.tfrecord import read_records
 
@@ -94,9 +94,9 @@ def compute(
 def of_shard(shard: tuple[str, str], features, new) -> tuple[str, SplitStatistics]:
     """(split, path of a shard) -> (split, its statistics)."""
     split, path = shard
-    statistics = new()
+    statistics, decode = new(), Decoder(features).decode
     for batch in _batches(read_records(path)):
-        statistics.add([deserialise(data, features)[1] for data in batch])
+        statistics.add([decode(data)[1] for data in batch])
     return split, statistics
 
 
