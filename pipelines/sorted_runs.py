@@ -117,7 +117,7 @@ def undecided(directory, name: str) -> np.ndarray:
     Returns:
         uint64 [7, rows]; the last two are the hash of the group or key, and the stratum.
     """
-    return np.load(Path(directory) / f"{name}.{UNDECIDED}.npy")
+    return np.load(Path(directory) / f"{name}.{UNDECIDED}.npy", mmap_mode="r")
 
 
 def changes(values: np.ndarray) -> np.ndarray:
