@@ -16,6 +16,8 @@ from typing import BinaryIO
 from penstock.pipelines.reading.tree import ReadFault
 
 CHUNK_BYTES = 2**20
+HEADER_BYTES = 2**20
+"""A header must end within so much."""
 MAX_ROW_BYTES = 4 * 2**20
 """A longer row is a bad one: probably a quote that is never closed."""
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
@@ -208,7 +210,10 @@ def header(stream: BinaryIO, dialect: Dialect) -> tuple[list[str], int, bytes]:
     Raises:
         ReadFault: no header in the first megabyte, or it cannot be parsed.
     """
-    data = stream.read(CHUNK_BYTES)
+    # Damage behind what is read here is found when the rows are.
+    data, _, damage = _filled(stream, HEADER_BYTES)
+    if damage and not data:
+        raise ReadFault(damage)
     if data.startswith((b"\xff\xfe", b"\xfe\xff")):
         raise ReadFault(
             "The file is UTF-16; only encodings that extend ASCII are read. Convert it."
@@ -246,19 +251,21 @@ def chunks(stream: BinaryIO, offset: int, begun: bytes, dialect: Dialect) -> Ite
     index, data = 0, begun
     source = _Blocks(stream)
     while True:
+        finished = source.is_end
         # Of a damaged file the last row may be cut, so it is not taken.
-        rows, size, count = _complete(data, dialect, source.is_end and not source.fault)
+        rows, size, count = _complete(data, dialect, finished and not source.fault)
         if size:
             yield Chunk(offset, index, data[:size], rows)
             offset, index, data = offset + size, index + count, data[size:]
-        if source.is_end:
+        if finished:
             break
         if len(data) > dialect.max_row_bytes and b"\n" not in data:
             reason = f"The row is longer than {dialect.max_row_bytes:,} bytes."
             yield Chunk(offset, index, data[:CHUNK_BYTES], fault=reason)
             skipped, data = source.skip_line(data)
             offset, index = offset + skipped, index + 1
-        data += source.read()
+        if not source.is_end:
+            data += source.read()
     if source.fault:
         yield Chunk(offset, index, data, fault=source.fault)
 
@@ -272,27 +279,47 @@ class _Blocks:
         self.fault = None
 
     def read(self) -> bytes:
-        """The next block, empty at the end."""
-        block = b""
-        try:
-            block = self._stream.read(CHUNK_BYTES)
-        except ReadFault as damage:
-            self.fault = str(damage)
-        except OSError as error:
-            self.fault = f"The file cannot be read: {error.strerror}."
-        self.is_end = not block
+        """The next block."""
+        block, self.is_end, self.fault = _filled(self._stream, CHUNK_BYTES)
         return block
 
     def skip_line(self, data: bytes) -> tuple[int, bytes]:
         """(bytes up to the end of a line, what was read behind it)."""
         skipped = 0
-        while data:
+        while True:
             end = data.find(b"\n") + 1
             if end:
                 return skipped + end, data[end:]
             skipped += len(data)
+            if self.is_end:
+                return skipped, b""
             data = self.read()
-        return skipped, b""
+
+
+def beginning(stream: BinaryIO) -> tuple[int, bytes]:
+    """(offset behind a byte order mark, the first bytes from there)."""
+    data = _filled(stream, len(BYTE_ORDER_MARK))[0]
+    return (len(data), b"") if data == BYTE_ORDER_MARK else (0, data)
+
+
+def _filled(stream, size):
+    """(up to `size` bytes, whether they are the last ones, why they are or None).
+
+    Not by one `read`, which at damage would lose what it has read so far.
+    """
+    pieces, missing = [], size
+    try:
+        while missing:
+            piece = stream.read1(missing)
+            if not piece:
+                return b"".join(pieces), True, None
+            pieces.append(piece)
+            missing -= len(piece)
+    except ReadFault as damage:
+        return b"".join(pieces), True, str(damage)
+    except OSError as error:
+        return b"".join(pieces), True, f"The file cannot be read: {error.strerror}."
+    return b"".join(pieces), False, None
 
 
 def _complete(data, dialect, is_end):

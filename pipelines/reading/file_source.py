@@ -9,6 +9,7 @@ import io
 import os
 import zlib
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, BinaryIO, ClassVar, Literal
 
@@ -113,6 +114,33 @@ class DataFile:
         stream = self.tree.open(self.inner)
         return gunzipped(stream) if self.is_gzip else stream
 
+    def damage(self) -> str | None:
+        """Why the content is not as it was written, as its checksum says; None also without one.
+
+        A checksum stands at the end, so all of it is read, once in a process: rows that come before
+        it must not be taken for good ones.
+        """
+        if self.fault or self.on_disk:
+            return self.fault
+        disk = self.tree.disk_files()[0] if self.tree.is_archive else Path(self.where)
+        try:
+            status = disk.stat()
+        except OSError as error:
+            return f"The file cannot be read: {error.strerror}."
+        return _damage(self.tree.path, self.inner, status.st_size, status.st_mtime_ns)
+
+
+@lru_cache(maxsize=4096)
+def _damage(folder, inner, *unchanged):
+    del unchanged
+    try:
+        with DataFile("", Tree(folder), inner).open() as stream:
+            while stream.read(2**20):
+                pass
+    except ReadFault as fault:
+        return str(fault)
+    return None
+
 
 def data_files(path: Path, found: list[Path], suffixes: tuple[str, ...]) -> list[DataFile]:
     """The files under paths, sorted by name.
@@ -166,19 +194,25 @@ class _GzipStream(io.RawIOBase):
         self._stream = stream
         self._unpacked = gzip.GzipFile(fileobj=stream, mode="rb")
         self._total = 0
+        self._fault = None
 
     def readable(self):
         return True
 
     def readinto(self, buffer):
+        if self._fault:
+            raise ReadFault(self._fault)  # and not the end, as `gzip` might say
+        data = b""
         try:
             data = self._unpacked.read1(len(buffer))
         except self._ERRORS as error:
             said = str(error).rstrip(".") or type(error).__name__
-            raise ReadFault(f"The gzip file is damaged or cut off: {said}.") from None
+            self._fault = f"The gzip file is damaged or cut off: {said}."
         self._total += len(data)
         if self._total > MAX_UNPACKED_BYTES:
-            raise ReadFault(f"It unpacks to more than {MAX_UNPACKED_BYTES:,} bytes.")
+            self._fault = f"It unpacks to more than {MAX_UNPACKED_BYTES:,} bytes."
+        if self._fault:
+            raise ReadFault(self._fault)
         buffer[: len(data)] = data
         return len(data)
 

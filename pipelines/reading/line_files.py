@@ -3,10 +3,9 @@
 from collections.abc import Iterator
 
 from penstock.pipelines.reading.delimited import (
-    BYTE_ORDER_MARK,
-    CHUNK_BYTES,
     Chunk,
     Dialect,
+    beginning,
     chunks,
 )
 from penstock.pipelines.reading.file_source import DataFile
@@ -23,7 +22,8 @@ def parts(file: DataFile) -> Iterator[object]:
     What cannot be read comes as a bad record.
     """
     if not file.on_disk:
-        yield None
+        damage = file.damage()
+        yield BadRecord(file.where, 0, damage, offset=0) if damage else None
         return
     for chunk in whole(file):
         yield bad(file, chunk) if chunk.fault else (chunk.offset, len(chunk.data), chunk.index)
@@ -48,13 +48,8 @@ def whole(file: DataFile) -> Iterator[Chunk]:
         yield Chunk(0, 0, b"", fault=str(fault))
         return
     with stream:
-        try:
-            begun = stream.read(CHUNK_BYTES)
-        except ReadFault as fault:
-            yield Chunk(0, 0, b"", fault=str(fault))
-            return
-        start = len(BYTE_ORDER_MARK) if begun.startswith(BYTE_ORDER_MARK) else 0
-        yield from chunks(stream, start, begun[start:], _LINES)
+        offset, begun = beginning(stream)
+        yield from chunks(stream, offset, begun, _LINES)
 
 
 def bad(file: DataFile, chunk: Chunk) -> BadRecord:

@@ -92,27 +92,36 @@ class _ZipStream(io.RawIOBase):
         self._name = name
         self._size = info.file_size
         self._read = 0
+        self._damage = None
         # With one byte more `zipfile` does not stop at the size that the archive claims.
         longer = copy.copy(info)
         longer.file_size += 1
         try:
             self._stream = archive.open(longer)
         except _DAMAGE as error:
-            raise self._fault(error) from None
+            raise ReadFault(_said(error)) from None
 
     def readable(self):
         return True
 
     def readinto(self, buffer):
+        if self._damage:
+            raise ReadFault(self._damage)  # and not the end, as `zipfile` might say
+        data = b""
         try:
             data = self._stream.read(len(buffer))
         except _DAMAGE as error:
-            raise self._fault(error) from None
+            self._damage = _said(error)
         self._read += len(data)
         if self._read > self._size or (not data and self._read < self._size):
-            raise self._fault(f"its size is not the {self._size:,} bytes that the archive claims")
+            self._damage = self._damage or _said(
+                f"its size is not the {self._size:,} bytes that the archive claims"
+            )
+        if self._damage:
+            raise ReadFault(self._damage)
         buffer[: len(data)] = data
         return len(data)
 
-    def _fault(self, error):
-        return ReadFault(f"It is damaged in the archive: {str(error).rstrip('.')}.")
+
+def _said(error):
+    return f"It is damaged in the archive: {str(error).rstrip('.')}."

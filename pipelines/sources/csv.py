@@ -133,6 +133,8 @@ class Source(rows.RowSource):
             for name, column in wanted.items()
         }
         for file in self.data_files():
+            if file.damage():
+                continue
             for table in self.tables(file, None, []):
                 for name, column in wanted.items():
                     if column in table.columns:
@@ -142,7 +144,8 @@ class Source(rows.RowSource):
     def parts(self, file: DataFile) -> Iterator[object]:
         """(offset, bytes, position of the first row, columns) of a file on disk, else None."""
         if not file.on_disk:
-            yield None
+            damage = file.damage()
+            yield BadRecord(file.where, 0, damage, offset=0) if damage else None
             return
         try:
             names, offset, begun, stream = self._begin(file)

@@ -31,6 +31,8 @@ class Source(scanned_rows.ScannedSource):
         found: dict[str, TypedColumn] = {}
         times, total = Counter(), 0
         for file in self.data_files():
+            if file.damage():
+                continue
             for chunk in line_files.whole(file):
                 objects, _ = _parse(file, chunk)
                 total += len(objects)
