@@ -48,18 +48,19 @@ class Source(FileSource, NamePattern):
             faults.append(
                 "`data.source.pattern` has a group `text`, which is the name of the lines. Rename it."
             )
-        return faults or [f"{fault} It is {str(self.path)!r}." for fault in self._reader.faults()]
+        return faults or [f"{fault} It is {str(self.path)!r}." for fault in self.names.faults()]
 
     def data_files(self) -> list[DataFile]:
         """The files to read, sorted by name; also those whose name does not match."""
         return data_files(self.path, self.paths(), self.extensions)
 
     @cached_property
-    def _reader(self):
+    def names(self) -> NameReader:
+        """What the files' names say."""
         return NameReader(self, [file.name for file in self.data_files()])
 
     def features(self) -> Features:
-        return {TEXT: Text(), **self._reader.features()}
+        return {TEXT: Text(), **self.names.features()}
 
     def read(self, pipeline):
         import apache_beam as beam
@@ -67,13 +68,13 @@ class Source(FileSource, NamePattern):
         faults = self.check()
         if faults:
             raise ValueError(faults[0])
-        files = [file for file in self.data_files() if self._reader.takes(file.name)]
+        files = [file for file in self.data_files() if self.names.takes(file.name)]
         return (
             pipeline
             | "Files" >> beam.Create(files)
-            | "Parts" >> beam.FlatMap(file_parts, self._reader)
+            | "Parts" >> beam.FlatMap(file_parts, self.names)
             | "Spread" >> beam.Reshuffle()
-            | "ReadLines" >> beam.FlatMap(read_lines, self._reader)
+            | "ReadLines" >> beam.FlatMap(read_lines, self.names)
         )
 
 
