@@ -9,7 +9,9 @@ from html.parser import HTMLParser
 
 import pytest
 
+from penstock.pipelines import quarantine
 from penstock.pipelines.features import Number, Text
+from penstock.pipelines.sources.source import BadRecord
 from penstock.tfx.report import samples
 from penstock.tfx.report.collect import collect
 from penstock.tfx.report.write import write_report
@@ -251,6 +253,37 @@ def test_a_judgement_that_cannot_be_read_is_not_called_none(reported):
     page = reported.page()
     assert "The judgement can no longer be read." in page.text
     assert "The config sets no limits" not in page.text
+
+
+def test_bad_records_are_shown_by_reason_with_their_bytes_as_text(reported, monkeypatch):
+    bad = [
+        BadRecord(
+            "a.csv", i, f"`age` is '{i}'; expected a number.", "", 1234 * i, b"<b>\x1b[2J;\xff"
+        )
+        for i in range(7)
+    ]
+    bad.append(BadRecord("b.csv", 0, "The line is empty."))
+    writers = reported._made.WRITERS
+    monkeypatch.setitem(writers, "Quarantine", lambda d, store: quarantine.write(d, bad, 92))
+    page = reported.make()
+    assert "8 of 100 records (8.0 %) could not be used" in page.text
+    assert "<code>age</code> is …; expected a number." in page.source
+    assert "87.5 %" in page.text  # 7 of 8
+    assert r"&lt;b&gt;\x1b[2J;\xff" in page.source
+    assert page.text.count("a.csv") == 3
+    assert "1,234" in page.text
+    assert "\x1b" not in page.source
+
+
+def test_a_quarantine_of_an_earlier_version_is_shown(reported):
+    reported.make()
+    directory = next(reported.store.directory.glob("artifacts/ExampleGen/*/quarantine"))
+    old = {"bad": 13, "good": 36, "reasons": {"The file is empty.": 12, "It is `no` image.": 1}}
+    (directory / "summary.json").write_text(json.dumps(old))
+    page = reported.page()
+    assert "13 of 49 records (26.5 %) could not be used" in page.text
+    assert "92.3 %" in page.text  # 12 of 13
+    assert page.text.count("photos/<i>.png") == 3
 
 
 def test_artifacts_that_are_gone_are_said_to_be_and_the_rest_is_shown(reported):
