@@ -91,7 +91,7 @@ def run_kind(kind: Kind, folder: Path, count: int, seed: int) -> Outcome:
     outcome = Outcome(count, sum(content != whole for content, whole in files.values()))
     for part in [[path] for path in files] if kind.alone else [list(files)]:
         source = kind.source(part[0] if kind.alone else data.parent)
-        found = read(source, folder, outcome)
+        found = read(source, folder, outcome, account=not kind.alone or outcome.good == 0)
         if found is None:
             continue
         for path in part:
@@ -110,8 +110,12 @@ def _joined(found):
     return good, [record for _, of_file in found.values() for record in of_file]
 
 
-def read(section: dict, folder: Path, outcome: Outcome) -> dict | None:
-    """{file: (good, bad)} of what a source gives out; None if it refuses with a sentence."""
+def read(section: dict, folder: Path, outcome: Outcome, account: bool) -> dict | None:
+    """{file: (good, bad)} of what a source gives out; None if it refuses with a sentence.
+
+    Args:
+        account: whether to count what ExampleGen makes of it too.
+    """
     source = locate.load(section)
     faults = source.check()
     if faults:
@@ -128,6 +132,8 @@ def read(section: dict, folder: Path, outcome: Outcome) -> dict | None:
     found: dict[str, tuple[list, list]] = defaultdict(lambda: ([], []))
     for record in ELEMENTS:
         found[record.file][isinstance(record, BadRecord)].append(record)
+    if not account:
+        return found
     with tempfile.TemporaryDirectory(dir=folder) as scratch:
         examples = Path(scratch, "examples")
         examples.mkdir()

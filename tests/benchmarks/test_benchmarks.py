@@ -156,3 +156,21 @@ def test_the_input_pipeline_runs_beside_the_plain_chain(bench, tmp_path, monkeyp
     text = measured.measure_texts(tmp_path, 0.002, seconds=0.01, turns=1)
     assert "400 of 4 to 64 tokens" in text
     assert text.count("| Penstock, 6 buckets") == text.count("| plain tf.data") == 2
+
+
+FUZZED = {
+    **dict.fromkeys(("CSV", "CSV, gzip", "JSON lines", "TFRecord"), 22),
+    **dict.fromkeys(("PNG", "JPEG", "WAV", "FLAC"), 22),
+    **dict.fromkeys(("Parquet", "zip", "tar", "tar.gz"), 6),
+}
+"""Damaged files of each format, 200 in all; each of the last four is read by a pipeline of its own."""
+
+
+@pytest.mark.parametrize("name", FUZZED)
+def test_damaged_files_lose_nothing_and_tell_nothing_wrong(bench, tmp_path, name):
+    fuzz = bench("fuzz")
+    assert fuzz.KINDS.keys() == FUZZED.keys()
+    found = fuzz.run_kind(fuzz.KINDS[name], tmp_path, FUZZED[name], seed=1)
+    assert found.faults == []
+    assert found.damaged >= FUZZED[name] / 2
+    assert found.bad + found.refused > 0
