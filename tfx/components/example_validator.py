@@ -155,6 +155,8 @@ def _reason(errors, stopping, drifted):
             "Correct the data; or, if they are to be like this from now on, run once with "
             "`data.on_anomaly=warn`: later runs are compared with this one."
         )
+    # The whole of the first; of the others as much as a person reads in a terminal.
+    shown = [told[0], *map(_first_sentence, told[1:SHOWN])]
     problem = "differ from earlier data" if drifted else "do not fit the schema"
     several = f"{len(told)} feature" + ("" if len(told) == 1 else "s")
-    return f"The data {problem} ({several}): {' '.join(told[:SHOWN])}{more} {how}"
+    return f"The data {problem} ({several}): {' '.join(shown)}{more} {how}"
