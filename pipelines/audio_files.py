@@ -13,9 +13,19 @@ import hashlib
 import io
 import math
 import struct
-from dataclasses import dataclass
 
 import numpy as np
+
+from penstock.pipelines.audio_containers import (
+    PCM,
+    UNKNOWN,
+    AudioFault,
+    check_aiff,
+    check_ogg,
+    cut_off,
+    damaged,
+    read_wave,
+)
 
 MAX_SECONDS = 600.0
 """The default limit: in memory, ten minutes at 48 kHz in stereo are 115 MB of 16-bit samples."""
@@ -34,20 +44,10 @@ WINDOW_MS = 20
 
 _KNOWN = {b"RIFF": "RIFF", b"RIFX": "RIFX", b"RF64": "RF64", b"fLaC": "FLAC", b"FORM": "FORM"}
 _KNOWN[b"OggS"] = "OGG"
-_OPEN_LENGTH = 0x7FFFF000
-"""A program that writes to a pipe cannot know the length: FFmpeg says 0xFFFFFFFF, SoX 0x7FFFF000.
-
-So long a recording is not read here anyway.
-"""
-_PCM, _FLOAT, _EXTENSIBLE = 1, 3, 0xFFFE
 _FLOATING = ("FLOAT", "DOUBLE", "VORBIS", "OPUS")
 _WIDE = ("PCM_24", "PCM_32")
 _BLOCK_FRAMES = 65_536
 _FLAC_BITS = {"PCM_S8": 8, "PCM_16": 16, "PCM_24": 24}
-
-
-class AudioFault(ValueError):
-    """The bytes are no usable recording; the message is the reason, a sentence."""
 
 
 class _Bytes(io.BytesIO):
@@ -56,17 +56,6 @@ class _Bytes(io.BytesIO):
         if whence == io.SEEK_SET and offset < 0:
             return self.tell()
         return super().seek(offset, whence)
-
-
-@dataclass(frozen=True)
-class _Wave:
-    """What the chunks of a WAV say. `offset` and `size` of the samples in bytes."""
-
-    channels: int
-    rate_hz: int
-    offset: int
-    size: int
-    plain: bool
 
 
 def normalise(data: bytes, max_seconds: float = MAX_SECONDS) -> bytes:
@@ -82,122 +71,17 @@ def normalise(data: bytes, max_seconds: float = MAX_SECONDS) -> bytes:
         raise AudioFault("The file is empty.")
     kind = _KNOWN.get(data[:4])
     if kind is None:
-        raise AudioFault("It is no recording of a known format (WAV, FLAC, AIFF, Ogg).")
+        raise AudioFault(UNKNOWN)
     if kind in ("RIFF", "RIFX", "RF64"):
-        wave = _read_wave(data, kind)
+        wave = read_wave(data, kind)
         if wave.plain:
             _check_size(wave.channels, wave.rate_hz, wave.size // (2 * wave.channels), max_seconds)
             return data
     elif kind == "FORM":
-        _check_aiff(data)
+        check_aiff(data)
     elif kind == "OGG":
-        _check_ogg(data)
+        check_ogg(data)
     return _decode(data, kind, max_seconds)
-
-
-def _read_wave(data, kind):
-    """The chunks of a WAV; raises AudioFault for what no reader could make sense of."""
-    order = ">" if kind == "RIFX" else "<"
-    if data[8:12] != b"WAVE":
-        raise AudioFault("It is no recording of a known format (WAV, FLAC, AIFF, Ogg).")
-    header, samples, large, plain, first = None, None, None, kind == "RIFF", True
-    for name, offset, size in _chunks(data, order):
-        _check_name(name, samples)
-        if name == b"fmt ":
-            if header is not None or size < 16 or offset + 16 > len(data):
-                raise _damaged("its `fmt ` chunk is cut off or there twice")
-            header = struct.unpack_from(f"{order}HHIIHH", data, offset)
-            plain &= first and size in (16, 18)
-        elif name == b"ds64" and size >= 24 and offset + 24 <= len(data):
-            large = struct.unpack_from("<Q", data, offset + 8)[0]
-        elif name == b"data":
-            if samples is not None:
-                raise _damaged("it has more than one `data` chunk")
-            samples = offset, size
-        # TensorFlow does not skip the padding byte of an odd chunk, nor read past the last one.
-        plain &= size % 2 == 0 and offset + size <= len(data)
-        end = offset + size
-        first = False
-    if header is None or samples is None:
-        raise _damaged(f"it has no `{'fmt ' if header is None else 'data'}` chunk")
-    form, channels, rate_hz, bytes_per_second, frame_bytes, bits = header
-    _check_header(form, channels, rate_hz, bytes_per_second, frame_bytes, bits)
-    offset, size = samples
-    size = large if kind == "RF64" and size == 0xFFFFFFFF and large is not None else size
-    there = len(data) - offset
-    if size >= _OPEN_LENGTH:
-        size = there
-    elif size > there:
-        raise _cut_off(f"{size} bytes of samples", there)
-    if not size or size < frame_bytes:
-        raise AudioFault("The recording has no samples.")
-    plain &= form == _PCM and bits == 16 and end == len(data) and size % frame_bytes == 0
-    return _Wave(channels, rate_hz, offset, size, plain)
-
-
-def _chunks(data, order):
-    """(name, offset of the content, size as it is written) of each chunk, as far as they go.
-
-    What lies behind the length that the file says of itself is no chunk.
-    """
-    position = 12
-    end = 8 + struct.unpack_from(f"{order}I", data, 4)[0] if len(data) >= 12 else 0
-    end = len(data) if end - 8 >= _OPEN_LENGTH or end <= 12 else min(end, len(data))
-    while position + 8 <= end:
-        name, size = struct.unpack_from(f"{order}4sI", data, position)
-        yield name, position + 8, size
-        position += 8 + size + size % 2
-
-
-def _check_name(name, samples):
-    """Samples behind the last chunk: its length is too small, and they would be lost."""
-    if samples is not None and any(name) and not all(32 <= letter < 127 for letter in name):
-        raise _damaged(f"what follows the {samples[1]} bytes of its `data` chunk is no chunk")
-
-
-def _check_header(form, channels, rate_hz, bytes_per_second, frame_bytes, bits):
-    if not channels or not rate_hz or not frame_bytes:
-        raise _damaged("its header has a rate, a number of channels or a frame of 0")
-    if form not in (_PCM, _FLOAT, _EXTENSIBLE):
-        return
-    if frame_bytes != channels * ((bits + 7) // 8):
-        raise _damaged(
-            f"its header contradicts itself ({channels} channels of {bits} bits in frames of "
-            f"{frame_bytes} bytes)"
-        )
-    if bytes_per_second != rate_hz * frame_bytes:
-        raise _damaged(
-            f"its header contradicts itself ({rate_hz} frames of {frame_bytes} bytes, but "
-            f"{bytes_per_second} bytes a second)"
-        )
-
-
-def _check_aiff(data):
-    """Its two chunks must agree on the number of samples, and those must be there."""
-    there, promised = None, None
-    for name, offset, size in _chunks(data, ">"):
-        if name == b"SSND":
-            there = max(0, min(size, len(data) - offset) - 8)
-            if size > len(data) - offset:
-                raise _cut_off(f"{size - 8} bytes of samples", there)
-        elif name == b"COMM" and size >= 18 and offset + 18 <= len(data):
-            channels, frames, bits = struct.unpack_from(">HIH", data, offset)
-            promised = frames * channels * ((bits + 7) // 8)
-    # The other form, AIFC, may be compressed. Some writers count the padding byte.
-    plain = data[8:12] == b"AIFF" and None not in (there, promised)
-    if plain and there not in (promised, promised + promised % 2):
-        raise _damaged(f"its header promises {promised} bytes of samples, but it has {there}")
-
-
-def _check_ogg(data):
-    """The last page must be there in full and say that it is the last."""
-    page = data.rfind(b"OggS")
-    header = data[page : page + 27]
-    segments = data[page + 27 : page + 27 + header[26]] if len(header) == 27 else b""
-    if len(header) < 27 or len(segments) < header[26] or not header[5] & 4:
-        raise AudioFault("The recording is cut off: its last page is missing.")
-    if page + 27 + len(segments) + sum(segments) > len(data):
-        raise AudioFault("The recording is cut off in its last page.")
 
 
 def _check_size(channels, rate_hz, frames, max_seconds):
@@ -236,21 +120,19 @@ def _decode(data, kind, max_seconds):
                 blocks.append(block.astype("<i2").tobytes())
                 frames += len(block)
             if frames != file.frames:
-                raise _cut_off(f"{file.frames} frames", frames)
+                raise cut_off(f"{file.frames} frames", frames)
             if kind == "FLAC":
                 _compare_md5(data, digest)
             return encode_wav(b"".join(blocks), file.samplerate, file.channels)
     except soundfile.LibsndfileError as error:
         text = error.error_string.removeprefix("Error : ").rstrip(".")
-        raise _damaged(text) from None
+        raise damaged(text) from None
 
 
 def _read_block(file, digest):
     """The next frames as int16 [frames, channels]; `digest` sees the samples as FLAC counts them."""
     if file.subtype in _FLOATING:
-        block = file.read(_BLOCK_FRAMES, "float64", always_2d=True)
-        _check_floats(block)
-        return np.clip(np.rint(block * 32768), -32768, 32767)
+        return _from_floats(file.read(_BLOCK_FRAMES, "float64", always_2d=True))
     wide = file.subtype in _WIDE
     block = file.read(_BLOCK_FRAMES, "int32" if wide else "int16", always_2d=True)
     if digest is not None:
@@ -258,7 +140,7 @@ def _read_block(file, digest):
     return np.clip(np.rint(block / 65536.0), -32768, 32767) if wide else block
 
 
-def _check_floats(block):
+def _from_floats(block):
     bad = ~np.isfinite(block)
     if bad.any():
         raise AudioFault(f"The recording has samples that are no numbers ({bad.sum()} or more).")
@@ -267,6 +149,7 @@ def _check_floats(block):
         raise AudioFault(
             f"The recording has floating-point samples up to {peak:g}; expected -1 to 1."
         )
+    return np.clip(np.rint(block * 32768), -32768, 32767)
 
 
 def _as_flac(block, subtype):
@@ -282,17 +165,7 @@ def _compare_md5(data, digest):
     # RFC 9639, 8.2: the block STREAMINFO comes first, with the MD5 in its last 16 of 34 bytes.
     expected = data[26:42]
     if any(expected) and expected != digest.digest():
-        raise _damaged("its samples do not have the MD5 that it says")
-
-
-def _cut_off(promised, there):
-    return AudioFault(
-        f"The recording is cut off: its header promises {promised}, and {there} are there."
-    )
-
-
-def _damaged(text):
-    return AudioFault(f"The recording is damaged: {text}.")
+        raise damaged("its samples do not have the MD5 that it says")
 
 
 def encode_wav(samples: bytes, rate_hz: int, channels: int) -> bytes:
@@ -301,7 +174,7 @@ def encode_wav(samples: bytes, rate_hz: int, channels: int) -> bytes:
     return b"".join(
         (
             struct.pack("<4sI4s", b"RIFF", 36 + len(samples), b"WAVE"),
-            struct.pack("<4sIHH", b"fmt ", 16, _PCM, channels),
+            struct.pack("<4sIHH", b"fmt ", 16, PCM, channels),
             struct.pack("<IIHH", rate_hz, rate_hz * frame_bytes, frame_bytes, 16),
             struct.pack("<4sI", b"data", len(samples)),
             samples,
@@ -309,9 +182,28 @@ def encode_wav(samples: bytes, rate_hz: int, channels: int) -> bytes:
     )
 
 
+def from_samples(samples: np.ndarray, rate_hz: int) -> bytes:
+    """Samples [frames] or [frames, channels] -> 16-bit PCM WAV, rounded as by `normalise`.
+
+    Integers are 16-bit samples, whatever their dtype; floats go from -1 to 1.
+
+    Raises:
+        AudioFault: no samples, integers of more bits, floats as in `normalise`.
+    """
+    samples = samples.reshape(len(samples), -1)
+    _check_size(samples.shape[1], rate_hz, len(samples), math.inf)
+    if samples.dtype.kind == "f":
+        samples = _from_floats(samples.astype(np.float64))
+    elif samples.min() < -32768 or samples.max() > 32767:
+        raise AudioFault(
+            f"The recording has samples from {samples.min()} to {samples.max()}; expected 16 bits."
+        )
+    return encode_wav(samples.astype("<i2").tobytes(), rate_hz, samples.shape[1])
+
+
 def rate_and_channels(data: bytes) -> tuple[int, int]:
     """(samples a second, channels) of what `normalise` returned; only the header is read."""
-    wave = _read_wave(data, "RIFF")
+    wave = read_wave(data, "RIFF")
     return wave.rate_hz, wave.channels
 
 
@@ -327,7 +219,7 @@ def measure(data: bytes) -> dict[str, float]:
         AudioFault: see `normalise`.
     """
     wav = normalise(data, max_seconds=math.inf)
-    wave = _read_wave(wav, "RIFF")
+    wave = read_wave(wav, "RIFF")
     samples = np.frombuffer(wav, "<i2", wave.size // 2, wave.offset)
     window = max(1, wave.rate_hz * WINDOW_MS // 1000) * wave.channels
     quiet = (32768 * 10 ** (SILENCE_DBFS / 20)) ** 2

@@ -108,6 +108,10 @@ class Source(Config):
         """Describes an example. May list folders or read headers, not the data."""
         raise NotImplementedError(f"{type(self).__module__}.Source must define `features`.")
 
+    def remarks(self) -> list[str]:
+        """What a person should know of what is read, said once in each run: what is left out."""
+        return []
+
     def read(self, pipeline):
         """Reads everything: a `beam.Pipeline` -> a PCollection of `Record | BadRecord`."""
         raise NotImplementedError(f"{type(self).__module__}.Source must define `read`.")

@@ -4,13 +4,13 @@ Where `manual_dir` is given, the data set is prepared from the files in it, into
 their digest, so that other files are prepared again. Otherwise prepared data in a given `data_dir`
 are used (the newest version there, unless the name has one), otherwise TFDS prepares the data set
 from the network. Without a config in the name, TFDS's default config is meant; another config's
-data are not taken. The data set's own splits are kept. Images
-stay encoded as they are; class labels, numbers of fixed shape and texts are carried over, features
-of other kinds are left out (`features` says what is there). A record's key is its split and its
-position in it.
+data are not taken. The data set's own splits are kept. `reading/tfds_features.py` says which of its
+features are carried over; what is left out is said once, when the data are read. A record's key is
+its split and its position in it.
 """
 
 import hashlib
+import itertools
 import json
 import os
 import re
@@ -20,12 +20,14 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from penstock.pipelines.features import Features, Image, Label, Number, Text
+from penstock.pipelines.features import Features
 from penstock.pipelines.sources import source
-from penstock.pipelines.sources.source import Record
+from penstock.pipelines.sources.source import BadRecord, Record
 
 RECORDS_AT_ONCE = 4096
 BATCH = 256
+AUDIO_BATCH = 16
+"""TFDS decodes samples to int64: a minute at 48 kHz is 23 MB."""
 DOWNLOAD_RETRIES = 1
 """TFDS tries ten times, which takes some 205 seconds where there is no network."""
 MARK = "prepared_by_penstock"
@@ -111,12 +113,19 @@ class Source(source.Source):
         return Path(self.data_dir or default).expanduser()
 
     def features(self) -> Features:
-        described = {}
-        for name, feature in self._builder().info.features.items():
-            ours = _describe(feature)
-            if ours is not None and name != "key":
-                described[name] = ours
-        return described
+        return self._carried().features
+
+    def remarks(self) -> list[str]:
+        left_out = self._carried().left_out
+        if not left_out:
+            return []
+        shown = "; ".join(f"`{name}` ({reason})" for name, reason in left_out.items())
+        return [f"Features of {self.dataset!r} that are not carried over: {shown}."]
+
+    def _carried(self):
+        from penstock.pipelines.reading.tfds_features import carry
+
+        return carry(self._builder().info.features)
 
     def read(self, pipeline):
         import apache_beam as beam
@@ -222,68 +231,52 @@ def _is_network_error(error):
     return False
 
 
-def _describe(feature):
-    """A TFDS feature -> ours, or None for a kind that is not carried over."""
-    import numpy as np
-    import tensorflow_datasets as tfds
-
-    if isinstance(feature, tfds.features.Image):
-        channels = feature.shape[-1]
-        if feature.np_dtype != np.uint8 or channels not in (1, 3, 4):
-            return None
-        return Image(channels=channels, encoding="any")
-    if isinstance(feature, tfds.features.ClassLabel):
-        names = feature.names or [str(index) for index in range(feature.num_classes)]
-        return Label(names=tuple(names))
-    if isinstance(feature, tfds.features.Text):
-        return Text()
-    if isinstance(feature, tfds.features.Tensor) and type(feature) in (
-        tfds.features.Tensor,
-        tfds.features.Scalar,
-    ):
-        return _number(feature)
-    return None
-
-
-def _number(feature):
-    import numpy as np
-
-    if None in feature.shape:
-        return None
-    if feature.np_dtype in (np.float16, np.float32, np.float64):
-        return Number(dtype="float32", shape=feature.shape)
-    if np.issubdtype(feature.np_dtype, np.integer) and feature.np_dtype != np.uint64:
-        return Number(dtype="int64", shape=feature.shape)
-    return None
-
-
 def read_examples(part: tuple[str, int, int], directory: str):
     """Yields the records [start, stop) of a split of a prepared data set."""
     import tensorflow_datasets as tfds
 
+    from penstock.pipelines.reading.tfds_features import ValueFault, carry, value_of
+
     split, start, stop = part
     builder = tfds.builder_from_directory(directory)
-    described = {}
-    for name, feature in builder.info.features.items():
-        ours = _describe(feature)
-        if ours is not None and name != "key":
-            described[name] = ours
-    images = [name for name, feature in described.items() if isinstance(feature, Image)]
+    carried = carry(builder.info.features)
     dataset = builder.as_dataset(
         split=f"{split}[{start}:{stop}]",
-        decoders=tfds.decode.PartialDecoding(
-            dict.fromkeys(described, True),
-            decoders={name: tfds.decode.SkipDecoding() for name in images},
-        ),
+        decoders=carried.partial_decoding(),
         shuffle_files=False,
         read_config=tfds.ReadConfig(interleave_cycle_length=1, try_autocache=False),
     )
+    sounds = any(feature.kind == "audio" for feature in carried.features.values())
+    file, index = f"{builder.name}/{split}", start
     # In batches: one by one, crossing from TensorFlow to numpy costs more than all the rest.
-    index = start
-    for batch in tfds.as_numpy(dataset.batch(BATCH)):
-        # Scalars become Python's own, strings bytes; arrays of numbers stay numpy's.
-        columns = [batch[n].tolist() if batch[n].ndim == 1 else batch[n] for n in described]
+    for batch in dataset.ragged_batch(AUDIO_BATCH if sounds else BATCH):
+        columns = [_rows(_inside(batch, path)) for path in carried.paths.values()]
         for row in zip(*columns, strict=True):
-            values = dict(zip(described, row, strict=True))
-            yield Record(f"{split}-{index:08d}", values, split, f"{builder.name}/{split}", index)
+            key = f"{split}-{index:08d}"
+            try:
+                values = {
+                    name: value_of(name, value, feature)
+                    for (name, feature), value in zip(carried.features.items(), row, strict=True)
+                }
+            except ValueFault as fault:
+                yield BadRecord(file, index, str(fault), key)
+            else:
+                yield Record(key, values, split, file, index)
             index += 1
+
+
+def _inside(nested, path):
+    for key in path:
+        nested = nested[key]
+    return nested
+
+
+def _rows(tensor):
+    """A batch of one feature, example by example: Python's own scalars and bytes, numpy's arrays."""
+    import tensorflow as tf
+
+    if isinstance(tensor, tf.RaggedTensor):
+        values, ends = tensor.values.numpy(), tensor.row_splits.numpy()
+        return [values[start:stop] for start, stop in itertools.pairwise(ends)]
+    array = tensor.numpy()
+    return array.tolist() if array.ndim == 1 else array

@@ -2,9 +2,8 @@
 
 import csv
 import io
-import os
 import time
-from pathlib import Path
+import wave
 
 import numpy as np
 import pytest
@@ -53,7 +52,7 @@ def test_prepared_data_are_carried_over(tmp_path, prepared, generate):
     directory, generated = generate(tmp_path, section)
     assert generated.splits == {"train": 5, "test": 2}
     features = examples.features(directory)
-    assert set(features) == {"image", "label", "title", "size", "scores"}
+    assert set(features) == {"image", "label", "title", "size", "scores", "box"}
     assert features["size"].dtype == "int64"
     found = {k: v for s in generated.splits for k, v in examples.records(directory, s)}
     titles = sorted(values["title"] for values in found.values())
@@ -64,8 +63,154 @@ def test_prepared_data_are_carried_over(tmp_path, prepared, generate):
         np.testing.assert_array_equal(pixels, images[index, :, :, 0])
         assert values["label"] == index % 2
         np.testing.assert_array_equal(values["scores"], [index, 0.5])
+        np.testing.assert_array_equal(values["box"], [[0, 0, 1, 1]])
     files = locate.load(section).files()
     assert {p.parent for p in files} == {data_dir / "little" / "1.2.0"}
+
+
+F = tfds.features
+
+
+@pytest.fixture(scope="module")
+def rich(tmp_path_factory):
+    """A prepared data set with every kind of feature; (folder, rows by `number`)."""
+    generator = np.random.default_rng(0)
+
+    def row(i):
+        size = i % 3
+        boxes = [
+            F.BBox(ymin=0.25 * k, xmin=0.0, ymax=0.5, xmax=0.5 + 0.25 * k) for k in range(size)
+        ]
+        return {
+            "number": i,
+            "objects": [
+                {"bbox": box, "label": k, "area": 0.5 + k, "tags": ["t"]}
+                for k, box in enumerate(boxes)
+            ],
+            "sound": {
+                "mono": generator.integers(-9, 9, 5 + i),
+                "stereo": generator.integers(-9, 9, (5 + i, 2)),
+                "loud": np.array([0, 32_767 + (i == 3)]),
+                "unknown_rate": np.zeros(3, np.int64),
+            },
+            "translation": {"en": f"en{i}", "de": f"de{i}"},
+            "words": ["w"] * size,
+            "votes": [i % 2] * size,
+            "points": np.full((size, 2), i, np.float32),
+            "flag": i % 2 == 0,
+            "flags": np.array([True, False]),
+            "mask": np.array([[[0], [1]]], np.uint8),
+            "depth": np.zeros((2, 2, 1), np.uint16),
+            "film": np.zeros((2, 2, 2, 3), np.uint8),
+            "deep": [[1], [2, 3]],
+            "several": [np.zeros((2, 2, 3), np.uint8)] * size,
+            "key": "k",
+            "big": np.uint64(3),
+        }
+
+    features = F.FeaturesDict(
+        {
+            "number": np.int64,
+            "objects": F.Sequence(
+                {
+                    "bbox": F.BBoxFeature(),
+                    "label": F.ClassLabel(names=["a", "b"]),
+                    "area": np.float32,
+                    "tags": F.Sequence(F.Text()),
+                }
+            ),
+            "sound": {
+                "mono": F.Audio(sample_rate=8_000),
+                "stereo": F.Audio(sample_rate=16_000, shape=(None, 2)),
+                "loud": F.Audio(sample_rate=8_000),
+                "unknown_rate": F.Audio(),
+            },
+            "translation": F.Translation(["en", "de"]),
+            "words": F.Sequence(F.Text()),
+            "votes": F.Sequence(F.ClassLabel(num_classes=2)),
+            "points": F.Tensor(shape=(None, 2), dtype=np.float32),
+            "flag": np.bool_,
+            "flags": F.Tensor(shape=(2,), dtype=np.bool_),
+            "mask": F.LabeledImage(labels=["p", "q"], shape=(None, None, 1)),
+            "depth": F.Image(shape=(None, None, 1), dtype=np.uint16, encoding_format="png"),
+            "film": F.Video(shape=(None, 2, 2, 3)),
+            "deep": F.Sequence(F.Sequence(np.int64)),
+            "several": F.Sequence(F.Image(shape=(2, 2, 3))),
+            "key": F.Text(),
+            "big": np.uint64,
+        }
+    )
+    rows = [row(i) for i in range(4)]
+    data_dir = tmp_path_factory.mktemp("tfds")
+    tfds.dataset_builders.store_as_tfds_dataset(
+        name="rich",
+        version="1.0.0",
+        features=features,
+        split_datasets={"train": list(enumerate(rows))},
+        data_dir=data_dir,
+    )
+    return data_dir, rows
+
+
+def test_every_kind_of_feature_is_carried_over_or_said(tmp_path, rich, generate, examples_of):
+    data_dir, rows = rich
+    section = {"type": "tfds", "dataset": "rich", "data_dir": str(data_dir)}
+    directory, generated = generate(tmp_path, section, {"train": 1.0})
+    (remark,) = locate.load(section).remarks()
+    assert remark.startswith("Features of 'rich' that are not carried over: ")
+    for name, reason in {
+        "objects_tags": "several of them in an example",
+        "sound_unknown_rate": "its sample rate is not said",
+        "depth": "1 channels of uint16",
+        "film": "videos are not carried over",
+        "deep": "several of them in an example",
+        "several": "several of them in an example",
+        "key": "the name is taken by the record's key",
+        "big": "numbers of dtype uint64",
+    }.items():
+        assert f"`{name}` (" in remark
+        assert reason in remark.partition(f"`{name}` (")[2].partition(";")[0]
+    features = examples.features(directory)
+    assert set(features) == {
+        "number", "objects_bbox", "objects_label", "objects_area", "sound_mono", "sound_stereo",
+        "sound_loud", "translation_en", "translation_de", "words", "votes", "points", "flag",
+        "flags", "mask",
+    }  # fmt: skip
+    assert features["mask"].names == ("p", "q")
+    assert (features["sound_stereo"].sample_rate_hz, features["sound_stereo"].channels) == (
+        16_000,
+        2,
+    )
+    (record,) = generated.bad
+    reason = (
+        "The feature `sound_loud`: The recording has samples from 0 to 32768; expected 16 bits."
+    )
+    assert record.reason == reason
+    found = {
+        values["number"].item(): values for values in examples_of(directory, generated).values()
+    }
+    assert sorted(found) == [0, 1, 2]
+    for i, values in found.items():
+        row, objects = rows[i], rows[i]["objects"]
+        boxes = [[b.ymin, b.xmin, b.ymax, b.xmax] for b in (entry["bbox"] for entry in objects)]
+        np.testing.assert_array_equal(values["objects_bbox"], np.reshape(boxes, (-1, 4)))
+        assert values["objects_label"] == [entry["label"] for entry in objects]
+        assert values["objects_area"].tolist() == [entry["area"] for entry in objects]
+        with wave.open(io.BytesIO(values["sound_stereo"])) as sound:
+            assert (sound.getframerate(), sound.getnchannels()) == (16_000, 2)
+            samples = np.frombuffer(sound.readframes(99), "<i2").reshape(-1, 2)
+        np.testing.assert_array_equal(samples, row["sound"]["stereo"])
+        with wave.open(io.BytesIO(values["sound_mono"])) as sound:
+            samples = np.frombuffer(sound.readframes(99), "<i2")
+        np.testing.assert_array_equal(samples, row["sound"]["mono"])
+        assert (values["translation_en"], values["translation_de"]) == (f"en{i}", f"de{i}")
+        assert values["words"] == row["words"]
+        assert values["votes"] == row["votes"]
+        np.testing.assert_array_equal(values["points"], row["points"])
+        assert features["flag"].names[values["flag"]] == str(row["flag"]).lower()
+        assert values["flags"].tolist() == [1, 0]
+        pixels = np.asarray(Image.open(io.BytesIO(values["mask"])))
+        np.testing.assert_array_equal(pixels, row["mask"][:, :, 0])
 
 
 class ManualWords(tfds.core.GeneratorBasedBuilder):
@@ -185,16 +330,7 @@ def test_prepared_data_in_the_default_folder_are_in_the_fingerprint(
     assert key_parts(section)[1] != facts
 
 
-def shared_data(name):
-    """A folder of the data sets that the repository's tests may use where they are there."""
-    beside = Path(__file__).parents[2].parent / "shared" / "data"
-    folder = Path(os.environ.get("PENSTOCK_DATA", beside)) / name
-    if not folder.is_dir():
-        pytest.skip(f"no `{name}` under $PENSTOCK_DATA or ../shared/data")
-    return folder
-
-
-def test_data_are_prepared_from_a_manual_folder(tmp_path, generate):
+def test_data_are_prepared_from_a_manual_folder(tmp_path, generate, shared_data):
     folder = shared_data("penguins")
     section = {
         "type": "tfds",

@@ -74,8 +74,9 @@ class ExampleGen(Component):
 
         parameters = context.parameters
         splitter = Splitter(parameters.splits, parameters.split_from)
+        source = locate.load(parameters.source)
         generated = generate(
-            locate.load(parameters.source),
+            source,
             splitter,
             context.outputs["examples"].path,
             context.scratch,
@@ -99,6 +100,7 @@ class ExampleGen(Component):
         more = {
             "first_bad": first and printable(f"{first['file']}: {first['reason']}", 500),
             "duplicates": repeated["repeats"],
+            "remarks": " ".join(source.remarks()),
             "warning": duplicates.warning(generated.duplicates),
         }
         more = {name: value for name, value in more.items() if value}
