@@ -4,7 +4,8 @@
 `offset` (bytes from the beginning of the file), `data` (its own bytes in base64) and `bytes` (how
 many there were, where `data` has not all of them). `summary.json` has the version of both files, how
 many records were read, and for each kind of reason how many are bad for it and the first of them.
-Each record that was read is an example or a bad record: `read` = `good` + `bad`.
+Each record that was read (and made by a task's `expand`) is an example or a bad record:
+`read` = `good` + `bad`.
 """
 
 import json

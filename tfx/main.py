@@ -103,7 +103,11 @@ def report(run, store, database, output) -> int:
 @click.option("--reason", metavar="TEXT", help="Only records whose reason has TEXT in it.")
 @click.option("--file", "files", multiple=True, help="Only records of this file; repeatable.")
 @click.option(
-    "--limit", default=20, show_default=True, help="Records shown with --reason or --file."
+    "--limit",
+    type=click.IntRange(0),
+    default=20,
+    show_default=True,
+    help="Records shown with --reason or --file.",
 )
 @click.option("--extract", metavar="DIR", help="Write the bytes that were kept into files in DIR.")
 @click.option("--replay", is_flag=True, help="Read the files again: which records are good now?")

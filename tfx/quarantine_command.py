@@ -44,6 +44,11 @@ def quarantine_of_run(
         extract: a folder for the bytes of the records.
         replay: reads the files again instead.
     """
+    if replay and (reason is not None or extract is not None):
+        raise ValueError(
+            "`--replay` reads whole files again, so `--reason` and `--extract` have no meaning "
+            "beside it. Received: both. Leave them out; `--file` chooses files."
+        )
     opened = open_store(store, database)
     name = opened.resolve_run(run)["run"]
     directory = _directory(opened, name)

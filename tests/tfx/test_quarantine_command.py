@@ -162,6 +162,11 @@ def test_only_the_named_files_are_opened(photos):
     assert len(source.files()) == 10
 
 
+def test_options_without_meaning_are_refused(made, call):
+    with pytest.raises(ValueError, match="`--replay` reads whole files again"):
+        call(replay=True, reason="empty")
+
+
 def test_the_command_line_lists_without_beam_or_tensorflow(made):
     program = (
         "import sys\n"
