@@ -1,4 +1,9 @@
-"""What the accumulators of statistics share: their contract, and the protos that all of them fill."""
+"""What the accumulators of statistics share: their contract, and the protos that all of them fill.
+
+Of the Titanic's table every field that TFDV 1.16.1 fills has its value here, but for the histograms:
+TFDV estimates the standard ones, and has ten quantiles. TFDV reads these protos, infers a schema from
+them and shows them.
+"""
 
 import numpy as np
 from tensorflow_metadata.proto.v0 import statistics_pb2
