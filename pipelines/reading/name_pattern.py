@@ -13,9 +13,38 @@ from typing import Literal
 
 from penstock.pipelines.config import Config
 from penstock.pipelines.features import Features, Label, Text, unfit_class_names
+from penstock.pipelines.splits import check_split_names
 
 
-class NamePattern(Config):
+class SplitPatterns(Config):
+    """The field with which the names of files say their split: `train.csv`, `test.csv`.
+
+    `split_patterns`: split -> regular expression (Python's `re`); the first that is found in the name
+    decides. Files in which none is found are divided as if they had no split of their own.
+    """
+
+    split_patterns: dict[str, str] = {}
+
+    def split_pattern_faults(self) -> list[str]:
+        """Faults of this field, one sentence each."""
+        try:
+            check_split_names(self.split_patterns)
+        except ValueError as fault:
+            return [str(fault)]
+        patterns = self.split_patterns.items()
+        faults = [_fault(f"split_patterns.{name}", text) for name, text in patterns]
+        return [fault for fault in faults if fault]
+
+    @cached_property
+    def _splits(self):
+        return {split: re.compile(text) for split, text in self.split_patterns.items()}
+
+    def split_by_patterns(self, name: str) -> str | None:
+        """The split of a file by its name, or None if no pattern is found in it."""
+        return next((split for split, regex in self._splits.items() if regex.search(name)), None)
+
+
+class NamePattern(SplitPatterns):
     """The fields with which a source reads names.
 
     Args:
@@ -23,8 +52,7 @@ class NamePattern(Config):
             `^` and `$`. `None`: names say nothing.
         label: the named groups that become class ids; the classes are what occurs, sorted.
         group: the named group that must not be divided among splits, such as the speaker.
-        split: the named group that is the split.
-        split_patterns: split -> regular expression; the first that is found in the name decides.
+        split: the named group that is the split; `split_patterns` are the other way to say it.
         unmatched: what becomes of a file whose name does not match: a bad record, or nothing.
     """
 
@@ -32,15 +60,12 @@ class NamePattern(Config):
     label: str | tuple[str, ...] = "label"
     group: str = "group"
     split: str = "split"
-    split_patterns: dict[str, str] = {}
     unmatched: Literal["bad", "skip"] = "bad"
 
     def pattern_faults(self) -> list[str]:
         """Faults of these fields, one sentence each."""
-        fields = {"pattern": self.pattern}
-        fields |= {f"split_patterns.{name}": text for name, text in self.split_patterns.items()}
-        faults = [_fault(field, text) for field, text in fields.items() if text is not None]
-        faults = [fault for fault in faults if fault]
+        fault = None if self.pattern is None else _fault("pattern", self.pattern)
+        faults = [*([fault] if fault else []), *self.split_pattern_faults()]
         if faults:
             return faults
         groups = set(self._regex.groupindex)
@@ -91,10 +116,6 @@ class NamePattern(Config):
     def _regex(self):
         return re.compile(self.pattern or "")
 
-    @cached_property
-    def _splits(self):
-        return {split: re.compile(text) for split, text in self.split_patterns.items()}
-
     def groups_of(self, name: str) -> dict[str, str] | None:
         """The texts of the named groups in a file's name; None if it does not match.
 
@@ -107,9 +128,9 @@ class NamePattern(Config):
 
     def split_of(self, name: str, groups: dict[str, str]) -> str | None:
         """The split of a file by its name, or None if nothing says one."""
-        for split, regex in self._splits.items():
-            if regex.search(name):
-                return split
+        by_patterns = self.split_by_patterns(name)
+        if by_patterns is not None:
+            return by_patterns
         return groups.get(self.split)
 
 

@@ -16,6 +16,7 @@ from pydantic import ConfigDict, Field
 
 from penstock.pipelines.features import Feature, Features, Label, Number, Sequence, Text
 from penstock.pipelines.reading.file_source import DataFile, FileSource, data_files
+from penstock.pipelines.reading.name_pattern import SplitPatterns
 from penstock.pipelines.reading.tree import ReadFault
 from penstock.pipelines.sources.source import BadRecord, Record
 from penstock.pipelines.splits import NAME
@@ -35,7 +36,7 @@ class Table:
     bad: list[BadRecord] = field(default_factory=list)
 
 
-class RowSource(FileSource):
+class RowSource(FileSource, SplitPatterns):
     """Rows of files.
 
     Args:
@@ -45,7 +46,8 @@ class RowSource(FileSource):
         key: the column that names a row; without one a key is `<file>:<position of the row>`, which
             stays when rows are appended or files are added. It is no feature.
         group: the column whose rows stay in one split (a patient); it stays a feature.
-        split: the column that names a row's split. It is no feature.
+        split: the column that names a row's split. It is no feature. Where the file's name says it,
+            give `split_patterns`: `{train: '^train', test: '^test'}`.
         missing: what stands for a missing value, in any column.
         split_on: column -> separator of the parts of its cells: a sequence.
     """
@@ -99,7 +101,9 @@ class RowSource(FileSource):
         return data_files(self.path, self.paths(), self.suffixes)
 
     def check(self) -> list[str]:
-        faults = super().check() or self._check_files() or self._check_kinds()
+        faults = (
+            self._check_splits() or super().check() or self._check_files() or self._check_kinds()
+        )
         if faults:
             return faults
         try:
@@ -107,6 +111,14 @@ class RowSource(FileSource):
         except ValueError as fault:
             return [f"`data.source.path`: {fault}"]
         return [] if known is None else self._unknown_columns(known)
+
+    def _check_splits(self):
+        if self.split is not None and self.split_patterns:
+            return [
+                "The split of a row is said twice: by the column of `data.source.split` "
+                f"({self.split!r}) and by `data.source.split_patterns`. Leave out one of them."
+            ]
+        return self.split_pattern_faults()
 
     def _unknown_columns(self, known):
         return [
@@ -268,7 +280,10 @@ class RowReader:
             for position, fault in column_faults.items():
                 faults.setdefault(position, f"The feature `{name}` {fault}.")
         keys = self._keys(file, table, faults)
-        splits = self._texts(table, self._source.split)
+        by_name = self._source.split_by_patterns(file.name)
+        splits = (
+            [by_name] * len(table.indices) if by_name else self._texts(table, self._source.split)
+        )
         groups = self._texts(table, self._source.group)
         for position, split in enumerate(splits):
             if split is not None and not NAME.fullmatch(split):

@@ -188,6 +188,21 @@ def test_a_file_without_rows(read, tmp_path, rows_of):
         ({"a.csv": "x,y\n1,2"}, {"label": "yy"}, "`data.source.label` .* 'yy'. Did you mean 'y'?"),
         ({"a.csv": "x,y\n1,2"}, {"key": "k"}, "`data.source.key` names a column that is not there"),
         ({"a.csv": "x,y\n1,2"}, {"columns": ["x", "z"]}, "`data.source.columns` names a column"),
+        (
+            {"a.csv": "x"},
+            {"split_patterns": {"a": "*"}},
+            "`data.source.split_patterns.a` must be a",
+        ),
+        (
+            {"a.csv": "x"},
+            {"split_patterns": {"a b": "x"}},
+            "A split's name must be letters, digits",
+        ),
+        (
+            {"a.csv": "x"},
+            {"split": "x", "split_patterns": {"a": "a"}},
+            "is said twice: by the column",
+        ),
         ({"a.csv": "x"}, {"delimiter": '"'}, "must be different letters"),
         ({"a.csv": "x"}, {"encoding": "utf-16"}, "must be one that Python knows and that extends"),
         ({"a.csv": "x"}, {"encoding": "utf-99"}, "must be one that Python knows"),
@@ -232,6 +247,16 @@ def test_rename_label_key_group_and_split(read):
         "It names the split 'te st'; a split's name is letters, digits and `_`.",
         "The key's column `id (x/y)` has no value.",
     ]
+
+
+def test_names_of_files_say_the_split(tmp_path, rows_of):
+    for name in ("train-1", "train-2", "dev", "more"):
+        (tmp_path / f"{name}.csv").write_text(f"x\n{name}\n")
+    patterns = {"train": "^train-", "dev": r"^dev\.csv$"}
+    _, good, bad = rows_of({"type": "csv", "path": str(tmp_path), "split_patterns": patterns})
+    splits = {"dev": "dev", "more": None, "train-1": "train", "train-2": "train"}
+    assert {r.values["x"]: r.split for r in good} == splits
+    assert bad == []
 
 
 def test_split_on_gives_sequences(read):
