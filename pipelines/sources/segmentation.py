@@ -129,8 +129,10 @@ class Source(FileSource, NamePattern):
             if tree.is_archive:
                 found.update(tree.disk_files())
         for pair in self._pairs:
-            if not pair.tree.is_archive and pair.fault is None:
-                found |= {Path(pair.where), Path(pair.tree.path, pair.mask)}
+            if not pair.tree.is_archive and pair.image.fault is None:
+                found.add(Path(pair.where))
+                if pair.fault is None:
+                    found.add(Path(pair.tree.path, pair.mask))
         return sorted(found)
 
     def fingerprint(self) -> dict:

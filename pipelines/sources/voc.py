@@ -15,6 +15,7 @@ each box. Bad records are those without a readable image or annotation, an image
 than the annotation says, and boxes out of the image, unless `boxes_outside: clip` cuts them.
 """
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -115,9 +116,10 @@ class Source(FileSource):
                 chosen = self._chosen_sets(tree).values()
                 found.update(Path(tree.path, _SETS, f"{name}.txt") for name in chosen)
         for sample in self._samples:
-            if not sample.tree.is_archive and sample.fault is None:
-                folder = sample.tree.path
-                found |= {Path(folder, sample.annotation), Path(folder, sample.image)}
+            if not sample.tree.is_archive:
+                paths = [Path(sample.tree.path, n) for n in (sample.annotation, sample.image) if n]
+                # Without a fault both can be read; with one, perhaps one of them.
+                found.update(p for p in paths if sample.fault is None or _can_be_read(p))
         return sorted(found)
 
     def fingerprint(self) -> dict:
@@ -187,6 +189,10 @@ class Source(FileSource):
             except (ReadFault, AnnotationFault):
                 continue  # a bad record
         return tuple(sorted(found))
+
+
+def _can_be_read(path):
+    return path.is_file() and os.access(path, os.R_OK)
 
 
 def _sets(tree):

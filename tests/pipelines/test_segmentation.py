@@ -82,7 +82,7 @@ def test_two_folders_are_paired_by_name(tmp_path, folder, generate, examples_of,
     }
     files, facts = key_parts(section)
     assert facts == {"left_out": unpaired}
-    assert len(files) == 2 * 4
+    assert len(files) == 2 * 4 + 3
 
 
 def test_a_pattern_names_split_group_and_mask(tmp_path, folder, generate, examples_of):

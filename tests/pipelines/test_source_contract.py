@@ -140,6 +140,104 @@ def sklearn(folder):
     return Case({"type": "sklearn", "dataset": "iris"}, 150, 0)
 
 
+def picture(folder, name, value, size=(4, 3)):
+    from PIL import Image
+
+    (folder / name).parent.mkdir(parents=True, exist_ok=True)
+    Image.new("L", size, value).save(folder / name)
+
+
+def recording(value):
+    from penstock.pipelines.audio_files import encode_wav
+
+    return encode_wav(bytes([value, 0]) * 9, 8_000, 1)
+
+
+@case
+def image_folder(folder):
+    for index, name in enumerate(("cat/a.png", "cat/b.png", "dog/deep/c.png")):
+        picture(folder, name, index)
+    (folder / "dog" / "broken.png").write_bytes(b"no picture")
+    return Case({"type": "image_folder", "path": str(folder)}, 3, 1, str(folder))
+
+
+@case
+def image_folder_by_wildcard(folder):
+    for index, name in enumerate(("1/cat/a.png", "2/cat/a.png", "2/dog/b.png")):
+        picture(folder, name, index)
+    path = str(folder / "{SPAN}")
+    section = {"type": "image_folder", "path": path, "span_window": 2}
+    return Case(section, 3, 0, str(folder))
+
+
+@case
+def audio_folder_in_an_archive(folder):
+    with zipfile.ZipFile(folder / "sounds.zip", "w") as archive:
+        for index, name in enumerate(("1_ann_0.wav", "1_ann_1.wav", "2_bob_0.wav")):
+            archive.writestr(f"in/{name}", recording(index))
+        archive.writestr("in/3_bob_0.wav", recording(1)[:-3])
+        archive.writestr("in/other.wav", recording(1))
+    pattern = r"(?P<label>\d)_(?P<speaker>[a-z]+)_(?P<take>\d)"
+    section = {"type": "audio_folder", "pattern": pattern, "group": "speaker"}
+    return Case({**section, "path": str(folder / "sounds.zip" / "in")}, 3, 2, "sounds.zip")
+
+
+@case
+def image_manifest(folder):
+    for index, name in enumerate("abc"):
+        picture(folder, f"pictures/{name}.png", index)
+    (folder / "table.csv").write_text("file,age\na.png,1\nb.png,2\nc.png,x\n../a.png,4\nd.png,5\n")
+    described = {"age": {"kind": "number", "dtype": "int64"}}
+    rows = {"type": "csv", "path": str(folder / "table.csv"), "features": described}
+    section = {"type": "image_manifest", "rows": rows, "root": str(folder / "pictures")}
+    return Case(section, 2, 3, "table.csv")
+
+
+@case
+def audio_manifest(folder):
+    (folder / "a.wav").write_bytes(recording(1))
+    rows = [{"path": "a.wav", "text": "one"}, {"path": "a.wav", "text": "two"}, {"text": "three"}]
+    (folder / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    rows = {"type": "json_lines", "path": str(folder / "rows.jsonl")}
+    return Case({"type": "audio_manifest", "rows": rows, "file": "{path}"}, 2, 1, "rows.jsonl")
+
+
+@case
+def voc(folder):
+    (folder / "Annotations").mkdir()
+    for index, (name, xmax) in enumerate((("a", 4), ("b", 2), ("c", 9))):
+        picture(folder, f"JPEGImages/{name}.jpg", index)
+        corners = f"<xmin>1</xmin><ymin>1</ymin><xmax>{xmax}</xmax><ymax>2</ymax>"
+        found = f"<object><name>cat</name><bndbox>{corners}</bndbox></object>"
+        (folder / "Annotations" / f"{name}.xml").write_text(f"<annotation>{found}</annotation>")
+    return Case({"type": "voc", "path": str(folder), "difficult": True}, 2, 1, str(folder))
+
+
+@case
+def coco(folder):
+    for index, name in enumerate("ab"):
+        picture(folder, f"images/{name}.png", index)
+    images = [{"id": i, "file_name": f"{name}.png"} for i, name in enumerate("abc")]
+    found = [
+        {"id": 1, "image_id": 0, "category_id": 5, "bbox": [0, 0, 2, 2.5]},
+        {"id": 2, "image_id": 9, "category_id": 5, "bbox": [0, 0, 1, 1]},
+    ]
+    document = {"images": images, "annotations": found, "categories": [{"id": 5, "name": "cat"}]}
+    (folder / "instances.json").write_text(json.dumps(document))
+    places = {"annotations": str(folder / "instances.json"), "images": str(folder / "images")}
+    return Case({"type": "coco", **places}, 2, 2, str(folder))
+
+
+@case
+def segmentation(folder):
+    for index, name in enumerate("abc"):
+        picture(folder, f"images/{name}.png", index * 50)
+        picture(folder, f"masks/{name}.png", index)
+    picture(folder, "images/alone.png", 9)
+    section = {"type": "segmentation", "path": str(folder), "classes": ["sky", "road"]}
+    return Case(section, 2, 2, str(folder))
+
+
 class Reading(beam.PTransform):
     """`source.read` under a name of its own."""
 
