@@ -481,7 +481,9 @@ def archive_fault(content, whole, good, bad):
 
 
 def _table(kind, **more):
-    return lambda path: {"type": kind, "path": str(path), "features": FEATURES, **more}
+    """With named columns: a damaged name would be a column more."""
+    more |= {"features": FEATURES, "columns": list(FEATURES)}
+    return lambda path: {"type": kind, "path": str(path), **more}
 
 
 def _folder(kind):
