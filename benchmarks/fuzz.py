@@ -472,7 +472,7 @@ def archive_fault(content, whole, good, bad):
     if len(good) + len(bad) >= len(pictures):
         return None
     try:
-        listed = [name for name in names(content) if name.endswith(".png")]
+        listed = [name for name in names(content) if "/" in name and name.endswith(".png")]
     except Exception:
         return f"a damaged archive; only {len(good)} good and {len(bad)} bad, without a word"
     if len(listed) > len(good) + len(bad):
