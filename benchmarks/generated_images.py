@@ -1,19 +1,28 @@
 """Generated pictures in class folders: as many as one likes, equal for equal seeds, no network.
 
-`python benchmarks/generated_images.py FOLDER [--count 60000]` writes `FOLDER/<class>/<index>.png`:
+`python benchmarks/generated_images.py FOLDER [--count 60000]` writes `FOLDER/<class>/<index>.png`,
+`write_records` a TFRecord file of the same pictures:
 grey 28x28 pictures of ten classes (a bright patch and stripes whose place tells the class, in
 noise), about the size of Fashion-MNIST's as PNG. A small network learns them; they stand for nothing
 but the work that so many small files make.
 """
 
 import argparse
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
+from penstock.pipelines.example_codec import Encoder
+from penstock.pipelines.features import Image as EncodedImage
+from penstock.pipelines.features import Label
+from penstock.pipelines.image_files import encode_png
+from penstock.pipelines.tfrecord import write_records as write_tfrecord
+
 CLASSES = 10
 SIZE = 28
+CHUNK = 10_000
 
 
 def pixels_of(count: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -37,6 +46,20 @@ def write_folders(folder: Path, count: int, seed: int = 0) -> None:
         (folder / f"class_{label}").mkdir(parents=True)
     for index, (picture, label) in enumerate(zip(pixels, labels.tolist(), strict=True)):
         Image.fromarray(picture).save(folder / f"class_{label}" / f"{index:06d}.png")
+
+
+def write_records(path: Path, count: int, seed: int = 0) -> None:
+    """Writes Examples of `key`, `image` (PNG) and `label` (class id); memory does not grow."""
+    write_tfrecord(path, chain.from_iterable(_examples(count, seed)))
+
+
+def _examples(count, seed):
+    names = tuple(f"class_{label}" for label in range(CLASSES))
+    encode = Encoder({"image": EncodedImage(channels=1), "label": Label(names=names)}).encode
+    for start in range(0, count, CHUNK):
+        pixels, labels = pixels_of(min(CHUNK, count - start), seed + start)
+        for index, (picture, label) in enumerate(zip(pixels, labels.tolist(), strict=True), start):
+            yield [encode(f"{index:08d}", {"image": encode_png(picture), "label": label})[0]]
 
 
 if __name__ == "__main__":
