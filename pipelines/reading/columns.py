@@ -248,6 +248,7 @@ def _typed_sequence(cells, feature):
 
 def _typed_label(cells, feature):
     """Classes are named by texts; an integer or a boolean is taken as it is written."""
+    cells = [cell.decode("utf-8", "replace") if type(cell) is bytes else cell for cell in cells]
     names = [str(cell) if isinstance(cell, str | int) else None for cell in cells]
     values, faults = _lookup([name if name is not None else "" for name in names], feature)
     for position, name in enumerate(names):
@@ -310,19 +311,26 @@ def _utf8(text):
 def _typed_image(cell):
     from penstock.pipelines.image_files import normalise
 
-    return normalise(_bytes(cell))
+    return _normalised(cell, normalise)
 
 
 def _typed_audio(cell):
     from penstock.pipelines.audio_files import normalise
 
-    return normalise(_bytes(cell))
+    return _normalised(cell, normalise)
+
+
+def _normalised(cell, normalise):
+    try:
+        return normalise(_bytes(cell))
+    except ValueError as fault:
+        raise ValueError(f"cannot be used: {str(fault).rstrip('.')}") from None
 
 
 def _bytes(cell):
     if isinstance(cell, bytes):
         return cell
-    raise ValueError(f"is {_kind(cell)}, but must be the bytes of a file")
+    raise ValueError(f"it is {_kind(cell)}, but must be the bytes of a file")
 
 
 _TYPED = {"text": _typed_text, "image": _typed_image, "audio": _typed_audio}

@@ -96,6 +96,10 @@ class RowSource(FileSource, SplitPatterns):
         """The cells of a column -> values, and faults by position (see `columns.py`)."""
         raise NotImplementedError
 
+    def text_of(self, cell) -> str | None:
+        """A cell as a key, a group or a split; None where it is missing."""
+        return None if cell is None or cell in self.missing else str(cell)
+
     def data_files(self) -> list[DataFile]:
         """The files to read, sorted by name."""
         return data_files(self.path, self.paths(), self.suffixes)
@@ -315,7 +319,4 @@ class RowReader:
         """The cells of a column that is no feature, as texts; None where there is no such column."""
         if column is None:
             return [None] * len(table.indices)
-        missing = self._source.missing
-        return [
-            None if cell is None or cell in missing else str(cell) for cell in table.columns[column]
-        ]
+        return [self._source.text_of(cell) for cell in table.columns[column]]

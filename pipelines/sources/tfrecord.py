@@ -103,6 +103,17 @@ class Source(scanned_rows.ScannedSource):
                 stream.seek(offset)
                 yield from _read(stream, file, offset, index, offset + size)
 
+    def text_of(self, cell):
+        if not cell or len(cell) > 1:
+            return None
+        value = cell[0]
+        if isinstance(value, bytes):
+            try:
+                value = value.decode()
+            except UnicodeDecodeError:
+                return None
+        return super().text_of(value)
+
     def convert(self, column, cells, feature):
         ids = isinstance(feature, Label) and self.feature_name(column) in self.described
         return _convert(cells, feature, frozenset(self.missing), ids)
