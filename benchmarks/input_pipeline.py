@@ -120,7 +120,7 @@ def measure_texts(folder: Path, scale: float, **turns) -> str:
         batching = inputs.Batching(BATCH_SIZE, buckets=Buckets(count=6))
         opened = inputs.open_batches([(split, 1.0)], batching, cache=cache, seed=0)
         name = f"Penstock, 6 buckets, `train.cache={cache}`"
-        ways[name] = inputs.tuned(opened.training())
+        ways[name] = inputs.tuned(lambda parallel, own=opened: own.training(parallel=parallel))
         shares.append(opened.padding_share)
         boundaries = opened.boundaries
     ways["plain tf.data, `bucket_by_sequence_length`"] = plain_input.bucketed_texts(

@@ -72,12 +72,20 @@ class Batches:
         self.examples_per_epoch = len(layout.members[0]) if packed else int(self._plan.sizes.sum())
         self.padding_share = layout.padding_share
 
-    def training(self, first_epoch=0, first_step=0, augment=None, training_inputs=None):
+    def training(
+        self,
+        first_epoch=0,
+        first_step=0,
+        augment=None,
+        training_inputs=None,
+        parallel=tf.data.AUTOTUNE,
+    ):
         """Endless batches from an epoch and step on; nothing before them is read or computed.
 
         Args:
             augment: `f(inputs, targets, seed) -> (inputs, targets)`, `seed` int32 [2].
             training_inputs: `f(inputs, targets) -> (inputs, targets)`, after augmentation.
+            parallel: batches that are made at the same time.
         """
         if not 0 <= first_step <= self.steps_per_epoch:
             raise ValueError(
@@ -99,9 +107,9 @@ class Batches:
             return self._for_fit(batch, training_inputs)
 
         epochs = tf.data.Dataset.range(first_epoch, tf.int64.max)
-        return _parallel_map(epochs.flat_map(epoch_steps), finish)
+        return _parallel_map(epochs.flat_map(epoch_steps), finish, parallel)
 
-    def once(self, training_inputs=None):
+    def once(self, training_inputs=None, parallel=tf.data.AUTOTUNE):
         """One pass over all examples, of known cardinality; no augmentation."""
         dataset = self._steps(tf.constant(0, tf.int64), tf.constant(0, tf.int64))
         batches = _parallel_map(
@@ -109,6 +117,7 @@ class Batches:
             lambda epoch, step, rows, bucket: self._for_fit(
                 self._batch(rows, bucket), training_inputs
             ),
+            parallel,
         )
         return batches.apply(tf.data.experimental.assert_cardinality(self.steps_per_epoch))
 
@@ -181,8 +190,8 @@ def nested(flat):
     return {**batch, "inputs": unflatten(flat, "inputs"), "targets": unflatten(flat, "targets")}
 
 
-def _parallel_map(dataset, function):
-    return dataset.map(function, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+def _parallel_map(dataset, function, parallel):
+    return dataset.map(function, num_parallel_calls=parallel, deterministic=True)
 
 
 def _augmentation_seed(seed, epoch, step):

@@ -126,8 +126,7 @@ class PreparedSplit:
 
     def _sampled_bytes(self, varying):
         for batch in self.in_order(min(READ_BATCH, self.examples), varying).take(1):
-            taken = sum(_held_bytes(value) for value in batch.values())
-            return taken * self.examples // min(READ_BATCH, self.examples)
+            return held_bytes(batch) * self.examples // min(READ_BATCH, self.examples)
         return 0
 
     @property
@@ -189,10 +188,12 @@ def _item_bytes(tensor):
     return tf.as_dtype(tensor.dtype).size
 
 
-def _held_bytes(value):
-    flat = value.flat_values if isinstance(value, tf.RaggedTensor) else value
-    splits = value.nested_row_splits if isinstance(value, tf.RaggedTensor) else ()
-    held = sum(8 * int(tf.size(part)) for part in splits)
-    if flat.dtype == tf.string:
-        return held + int(tf.reduce_sum(tf.strings.length(flat) + 24))  # 24: the string's header
-    return held + flat.dtype.size * int(tf.size(flat))
+def held_bytes(structure) -> int:
+    """Bytes that eager tensors, ragged ones included, take in memory."""
+    total = 0
+    for tensor in tf.nest.flatten(structure, expand_composites=True):
+        if tensor.dtype == tf.string:
+            total += int(tf.reduce_sum(tf.strings.length(tensor) + 24))  # 24: a string's header
+        else:
+            total += tensor.dtype.size * int(tf.size(tensor))
+    return total

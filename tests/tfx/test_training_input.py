@@ -1,6 +1,7 @@
 """How the settings of `train` reach the batches: preparing on the fly, buckets, mixtures, faults."""
 
 import json
+import time
 from types import SimpleNamespace
 
 import numpy as np
@@ -108,10 +109,29 @@ def test_a_mixture_of_splits(texts):
 
 
 def test_memory_in_flight_is_bounded(texts):
+    """Batches of a little more than 2 MiB: one of them in 3 MiB, three in 7 MiB."""
+    made = []
+
+    def augment(inputs, targets, seed, state):
+        tf.py_function(lambda: made.append(1), [], [])
+        return {**inputs, "large": tf.zeros([2**19], tf.float32)}, targets
+
+    task = SimpleNamespace(augment=augment, training_inputs=TASK.training_inputs)
     arguments = {"seed": 0, "first_epoch": 0, "first_step": 0}
-    batches = data.training_batches(texts, config(input_memory_mb=64), TASK, None, **arguments)
-    assert batches.options().autotune.ram_budget == 64 * 2**20
-    assert len(list(batches.take(3))) == 3
+    for limit, most in ((3, 1), (7, 3)):
+        batches = data.training_batches(
+            texts, config(input_memory_mb=limit), task, None, **arguments
+        )
+        made.clear()
+        iterator = iter(batches)
+        for taken in range(1, 4):
+            next(iterator)
+            time.sleep(0.05)
+            assert taken <= len(made) <= taken + most
+    free = data.training_batches(texts, config(), TASK, None, **arguments)
+    bound = data.training_batches(texts, config(input_memory_mb=1), TASK, None, **arguments)
+    for ours, theirs in zip(bound.take(7), free.take(7), strict=True):
+        np.testing.assert_array_equal(ours[1].to_tensor(), theirs[1].to_tensor())
 
 
 @pytest.mark.parametrize(

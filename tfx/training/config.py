@@ -146,8 +146,8 @@ class TrainConfig(Config):
       tensor (`{targets: -1}`), 0 by default.
     - `mixture: {split: weight}` trains on several splits, each its weight's share of the examples;
       analyzers still see `train_split` alone.
-    - `input_memory_mb` bounds the memory of batches in flight; by default tf.data takes up to half
-      of what is free.
+    - `input_memory_mb` bounds the memory of finished training batches that wait for the model, for
+      large batches; by default tf.data decides.
     """
 
     epochs: Annotated[int, Field(gt=0, le=1_000_000)] = 10

@@ -81,13 +81,17 @@ def training_batches(
         opened: what `open_training` gave, where more than the batches is wanted of it.
     """
     opened = opened or open_training(directory, train, task, state, seed=seed)
-    batches = opened.training(
-        first_epoch,
-        first_step,
-        augment=lambda batch, targets, seed: task.augment(batch, targets, seed, state),
-        training_inputs=lambda batch, targets: task.training_inputs(batch, targets, state),
-    )
-    return inputs.tuned(batches, train.input_memory_mb)
+
+    def build(parallel):
+        return opened.training(
+            first_epoch,
+            first_step,
+            augment=lambda batch, targets, seed: task.augment(batch, targets, seed, state),
+            training_inputs=lambda batch, targets: task.training_inputs(batch, targets, state),
+            parallel=parallel,
+        )
+
+    return inputs.tuned(build, train.input_memory_mb)
 
 
 def validation_batches(
@@ -117,7 +121,10 @@ def validation_batches(
         opened = inputs.open_batches(
             [(split, 1.0)], batching, cache=kept, seed=None, scratch=scratch
         )
-        batches, count = opened.once(training_inputs), opened.steps_per_epoch
+        count = opened.steps_per_epoch
+        batches = inputs.tuned(
+            lambda parallel: opened.once(training_inputs, parallel), train.input_memory_mb
+        )
     else:
         batches = inputs.evaluation_batches(
             directory,
@@ -129,7 +136,6 @@ def validation_batches(
         count = -(-split.examples // train.batch_size)
     if cache == "memory":
         batches = batches.cache()
-    batches = inputs.tuned(batches, train.input_memory_mb)
     return batches.apply(tf.data.experimental.assert_cardinality(count))
 
 
