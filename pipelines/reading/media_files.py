@@ -5,6 +5,7 @@ Comes in: a `Tree` and a name in it. Goes out: bytes as `features.py` describes 
 of a Beam pipeline: an element for each would cost more than reading it.
 """
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple, Protocol
@@ -43,7 +44,7 @@ class MediaFile(NamedTuple):
     @property
     def where(self) -> str:
         """Where it is, for people."""
-        return str(Path(self.tree.path, self.entry.name))
+        return os.path.join(self.tree.path, self.entry.name)
 
 
 class Reader(Protocol):
