@@ -150,8 +150,10 @@ def decided_cache(splits: Sequence[PreparedSplit], cache: str) -> str:
 def tuned(build: Callable[[int], tf.data.Dataset], memory_mb: int | None = None) -> tf.data.Dataset:
     """Prefetches, with as many batches in flight as tf.data finds best or `memory_mb` allows.
 
-    tf.data's own bound (`autotune.ram_budget`) does not keep batches back: with 192 MB a batch, 865 MB
-    were in flight at any budget from 100 MB up. So the first batch is measured here.
+    tf.data's own bound (`autotune.ram_budget`) does not keep batches back: with 192 MB a batch, a
+    process grew by 865 MB at any budget from 100 MB up. So the first batch is measured here and the
+    others counted; with `memory_mb=400` the same process grew by 612 MB, one batch in the consumer's
+    hands and one in the making included.
 
     Args:
         build: `f(parallel_calls) -> batches`.
