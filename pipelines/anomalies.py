@@ -61,7 +61,9 @@ def find(
         found, measured = drift.compare(compared_pairs, reference, schema, alpha)
         findings += found
         measurements += measured
-        if reference.is_drift:
+        if not reference.is_drift:
+            findings += structure.served(compared_pairs, reference)
+        else:
             findings += structure.number_of_examples(datasets, reference, schema)
             moved = {measurement.feature for measurement in measured if measurement.excess > 0}
             findings += _labels(datasets, reference, schema, train_split, slices, moved)

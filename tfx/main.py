@@ -1,7 +1,7 @@
 """The command line: `penstock COMMAND`. Only declarations; each command imports its work when called.
 
-Exit codes: 0 done, 1 a step failed, 2 a fault in config or usage, 3 a gate stopped the run,
-130 interrupted.
+Exit codes: 0 done, 1 a step failed (or two schemas differ), 2 a fault in config or usage, 3 a gate
+stopped the run, 130 interrupted.
 """
 
 import contextlib

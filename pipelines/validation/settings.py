@@ -22,6 +22,8 @@ class Limits(Config):
 class ComparisonConfig(Limits):
     """Limits of all features, and by name or pattern (`image/*`) those of some: the first that fits.
 
+    A limit that is left out in `features` is the one that is set here by default.
+
     `infinity_norm`: the largest difference of a category's shares, of missing values' too.
     `jensen_shannon`: the divergence of numbers in bits; half a standard deviation makes about 0.05.
     """

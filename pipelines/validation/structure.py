@@ -1,7 +1,7 @@
-"""The make of the data against that of earlier data of the pipeline.
+"""The make of the data against that of earlier data of the pipeline, or of a serving log.
 
 Errors: features that are gone or have another type or number of values, values that were not there,
-too few or too many examples. A warning: new features.
+too few or too many examples. Warnings: new features, and those that a serving log lacks.
 """
 
 from collections.abc import Iterator
@@ -19,6 +19,7 @@ from penstock.pipelines.validation.finding import (
     lists_all_values,
     value_counts,
 )
+from penstock.pipelines.validation.schema_checks import TYPES
 
 
 def structure(datasets, reference: Reference, alpha: float) -> Iterator[Finding]:
@@ -48,9 +49,34 @@ def structure(datasets, reference: Reference, alpha: float) -> Iterator[Finding]
             yield Finding(name, kind, short, sentence, is_drift=True, split=split, shows=shows)
 
 
+def served(datasets, reference: Reference) -> Iterator[Finding]:
+    """Features of the training split that a serving log has not, or with another type.
+
+    Labels are left out, which a log cannot have. One that is not there is a warning: nobody needs to
+    log what no model reads.
+    """
+    for mine, other in datasets:
+        there = by_name(other)
+        for name, statistics in by_name(mine).items():
+            if "/" in name or is_label(statistics):
+                continue
+            if name not in there:
+                sentence = f"The feature is not in {reference.called}."
+                kind = Kind.COMPARATOR_CONTROL_DATA_MISSING
+                yield Finding(name, kind, "Not served", sentence, is_error=False)
+            elif TYPES[statistics.type] != TYPES[there[name].type]:
+                here, logged = (_type_name(s) for s in (statistics, there[name]))
+                sentence = f"Its type is {here}; {logged} in {reference.called}."
+                yield Finding(name, Kind.SCHEMA_TRAINING_SERVING_SKEW, "Type: skew", sentence)
+
+
+def _type_name(statistics):
+    return statistics_pb2.FeatureNameStatistics.Type.Name(statistics.type)
+
+
 def _make_of(mine, other, called, alpha):
     """Yields (kind, short, sentence, what shows it) of one feature."""
-    types = [statistics_pb2.FeatureNameStatistics.Type.Name(s[0].type) for s in (mine, other)]
+    types = [_type_name(side[0]) for side in (mine, other)]
     if types[0] != types[1]:
         yield (
             Kind.UNEXPECTED_DATA_TYPE,

@@ -418,6 +418,19 @@ def test_skew_to_a_serving_log():
     assert not infos["length_m"].drift_measurements
 
 
+def test_features_that_a_serving_log_lacks_or_has_with_another_type():
+    train = Data(SIZES, animals(100, 0))
+    split = SplitStatistics({"length_m": Text()})
+    split.add([{"length_m": "1.5"}] * 100)
+    serving = statistics_pb2.DatasetFeatureStatisticsList(datasets=[split.proto("serving")])
+    reference = Reference(serving, "the serving log", SkewConfig())
+    result = anomalies.find(train.statistics, train.schema(), [reference])
+    assert {(f.feature, f.is_error, f.sentence) for f in result.findings} == {
+        ("length_m", True, "Its type is FLOAT; STRING in the serving log."),
+        ("kind", False, "The feature is not in the serving log."),
+    }
+
+
 def test_sequences_are_compared_by_examples():
     """Words of one text belong together: 30 texts of 100 equal words are 30 samples, not 3,000."""
     features = {"words": Sequence(of=Text())}
