@@ -38,6 +38,11 @@ class ClassFiles(FileSource, NamePattern, Medium):
 
     splits_from_folders: bool = False
 
+    @property
+    def libraries(self) -> tuple[str, ...]:
+        """Those that read the files."""
+        return self.medium_libraries
+
     def check(self) -> list[str]:
         faults = self.pattern_faults()
         if self.pattern is not None and self.splits_from_folders:

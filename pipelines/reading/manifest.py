@@ -77,6 +77,11 @@ class Manifest(source.Source, Medium):
         """Whether reading the rows runs TensorFlow."""
         return self.table.needs_tensorflow
 
+    @property
+    def libraries(self) -> tuple[str, ...]:
+        """Those that read the files and the rows."""
+        return (*self.medium_libraries, *self.table.libraries)
+
     def modules(self) -> tuple[str, ...]:
         return (locate.source_module(self.rows["type"]), *self.table.modules())
 

@@ -26,6 +26,8 @@ class Medium(Config):
 
     medium: ClassVar[str]
     """The name of the feature with the file's content."""
+    medium_libraries: ClassVar[tuple[str, ...]]
+    """Distributions whose version changes what a file's content becomes."""
 
     def medium_feature(self) -> Feature:
         """What the content of a file is."""
@@ -46,7 +48,7 @@ class Images(Medium):
     extensions: tuple[str, ...] = IMAGE_ENDINGS
     channels: Literal[1, 3] = 3
 
-    libraries: ClassVar = ("pillow",)
+    medium_libraries: ClassVar = ("pillow",)
     medium: ClassVar = "image"
 
     def medium_feature(self) -> Image:
@@ -68,7 +70,7 @@ class Recordings(Medium):
     channels: Annotated[int, Field(gt=0)] | None = None
     max_seconds: Annotated[float, Field(gt=0)] = 600.0
 
-    libraries: ClassVar = ("soundfile",)
+    medium_libraries: ClassVar = ("soundfile",)
     medium: ClassVar = "audio"
 
     def medium_feature(self) -> Audio:

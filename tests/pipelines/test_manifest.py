@@ -49,7 +49,7 @@ def test_columns_become_features_and_the_path_none(tmp_path, table, generate, ex
     names = [path.name for path in source.files()]
     assert names == ["labels.csv", "a.png", "b.png", "c.png", "cut.png"]
     assert source.modules() == ("penstock.pipelines.sources.csv",)
-    assert set(source.libraries) >= {"pillow"}
+    assert source.libraries == ("pillow",)
     directory, generated = generate(tmp_path, section)
     assert generated.bad == []
     features = examples.features(directory)
@@ -143,6 +143,8 @@ def test_faults_are_sentences(table, values, said):
 def test_only_rows_can_be_a_manifest(table):
     with pytest.raises(ValidationError, match="`rows` must be a source of rows"):
         locate.load(table("path,kind\n", rows={"type": "sklearn"}))
+    parquet = locate.load(table("path,kind\n", rows={"type": "parquet", "path": "x.parquet"}))
+    assert parquet.libraries == ("pillow", "pyarrow")
     with pytest.raises(ValidationError, match="Did you mean 'csv'"):
         locate.load(table("path,kind\n", rows={"type": "cvs"}))
 
