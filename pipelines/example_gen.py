@@ -33,8 +33,6 @@ from penstock.pipelines.tfrecord import write_records
 
 SHARD_BYTES = 150 * 2**20
 SMALL_SHARD_BYTES, BUSY_SHARDS = 4 * 2**20, 16
-SAME_KEY = "Another record has the same key."
-"""Why the second record of a key in a split is a bad one."""
 
 
 @dataclass(frozen=True)
@@ -301,7 +299,7 @@ def write_shard(task: dict, runs: str, directory: str) -> dict:
     kept, bad, previous = [], BadRunWriter(runs, Limits()), None
     for entry in entries:
         if entry.key == previous:
-            bad.add(BadRecord(entry.file, entry.index, SAME_KEY, entry.key))
+            bad.add(BadRecord(entry.file, entry.index, quarantine.SAME_KEY, entry.key))
         else:
             kept.append(entry.data)
         previous = entry.key

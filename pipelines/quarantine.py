@@ -29,6 +29,8 @@ RECORDS, SUMMARY = "bad_records.jsonl", "summary.json"
 SHOWN_RECORDS, SHOWN_BYTES = 5, 600
 """What `summary.json` has of each kind of reason: so many records, of each so many bytes."""
 OTHER = "Another reason."
+SAME_KEY = "Another record has the same key."
+"""Why the second record of a key in a split is a bad one."""
 
 
 def write(directory, bad: Iterable[BadRecord], good: int) -> dict:

@@ -4,7 +4,9 @@ Whatever comes from data (names, reasons, bytes) is shown with escapes for contr
 no name from it becomes a path unchanged.
 """
 
+import contextlib
 import json
+import logging
 import os
 import re
 from collections.abc import Iterator
@@ -92,10 +94,11 @@ def _directory(store: Store, run: str) -> Path:
 def _chosen(directory: Path, reason: str | None, files: tuple[str, ...]) -> Iterator[dict]:
     """The stored records, one at a time, of these files and with this text in the reason."""
     wanted = (reason or "").lower()
+    paths = set(map(os.path.normpath, files))
     for entry in quarantine.entries(directory):
         kind = kind_of(entry["reason"])
         has_reason = wanted in entry["reason"].lower() or wanted in kind.lower()
-        if has_reason and (not files or entry["file"] in files):
+        if has_reason and (not files or os.path.normpath(entry["file"]) in paths):
             yield entry
 
 
@@ -166,22 +169,23 @@ def _safe(name: str) -> str:
 
 def _replay(store: Store, run: str, directory: Path, given: tuple[str, ...], as_json: bool) -> int:
     """Reads the files of the quarantine (or the given ones) again and says what is good now."""
-    from penstock.pipelines.example_gen import SAME_KEY
-    from penstock.pipelines.replay import replay
-    from penstock.pipelines.sources import locate
-
-    names, before = set(given), 0
+    names, before = set(), 0
     for entry in _chosen(directory, None, given):
-        if entry["reason"] != SAME_KEY:
+        if entry["reason"] != quarantine.SAME_KEY:
             names.add(entry["file"])
             before += 1
-    files = frozenset(names)
+    known = set(map(os.path.normpath, names))
+    files = frozenset(names).union(f for f in given if os.path.normpath(f) not in known)
     if not files:
         print(f"The quarantine of {run} names no file that could be read again.")
         return 0
     config = load_config(store.run_directory(run) / "config.yaml")
     step = standard_pipeline(config).step("ExampleGen").parameters
-    now = replay(locate.load(step.source), files, step.expand, step.expand_config)
+    with _quiet():
+        from penstock.pipelines.replay import replay
+
+        source = config.pipeline.data.source
+        now = replay(source, files, step.expand, step.expand_config)
     facts = {"run": run, "files": len(files), "bad_before": before, **now}
     if as_json:
         print(json.dumps(facts, indent=2))
@@ -196,3 +200,14 @@ def _replay(store: Store, run: str, directory: Path, given: tuple[str, ...], as_
         print("The source has no record of these files any more.")
     print("Nothing was stored. Records with the key of a record elsewhere are found only by a run.")
     return 0
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Beam warns of parts of itself that nobody needs here; in a run that goes into a log."""
+    before = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        yield
+    finally:
+        logging.disable(before)

@@ -71,7 +71,7 @@ def test_records_are_chosen_by_reason_and_file(made, call):
     assert out.count("a.csv") == 5
     assert "2 more; --limit shows more of them" in out
     assert "empty" not in out
-    assert "'3'" in call(reason="`age` is …") + call(files=("a.csv",))
+    assert "'3'" in call(reason="`age` is …") + call(files=("./a.csv",))
     found = json.loads(call(files=(HOSTILE,), as_json=True))
     assert (found["run"], found["read"], found["good"], found["bad"]) == (made, 100, 92, 8)
     assert [(r["kind"], r["count"]) for r in found["reasons"]] == [("The file is\nempty.", 1)]
@@ -148,7 +148,7 @@ def test_mended_files_are_read_again_without_touching_the_store(photos, call, ca
     out = call(replay=True)
     assert "3 files were read again: of 3 records 1 can be used now, 2 cannot; 3 could not" in out
     assert "class0/2.png  index" in out
-    found = json.loads(call(replay=True, files=("photos/class0/0.png",), as_json=True))
+    found = json.loads(call(replay=True, files=("./photos/class0/0.png",), as_json=True))
     assert (found["read"], found["good"], found["bad"], found["bad_before"]) == (1, 1, 0, 1)
     assert sorted(Path(".penstock").rglob("*")) == before
 
