@@ -38,9 +38,12 @@ class QuarantineConfig(Config):
 
 
 class StatisticsConfig(Config):
-    """Columns by whose values the statistics are sliced too, and how many values one may have."""
+    """Columns by whose values the statistics are sliced too, and how many values one may have.
 
-    slices: tuple[str, ...] = ()
+    By default the labels, of up to 200,000 examples.
+    """
+
+    slices: tuple[str, ...] | None = None
     max_slices: PositiveInt = 50
 
 

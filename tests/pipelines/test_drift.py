@@ -21,7 +21,7 @@ from penstock.pipelines.features import (
     is_optional,
 )
 from penstock.pipelines.image_files import encode_png, measure
-from penstock.pipelines.split_statistics import SplitStatistics
+from penstock.pipelines.split_statistics import SplitStatistics, slices_by_default
 from penstock.pipelines.validation.drift import Reference
 from penstock.pipelines.validation.settings import DriftConfig, Limits, SkewConfig
 
@@ -314,6 +314,14 @@ def test_without_slices_exchanged_labels_are_not_seen():
     before, now = Data(SIZES, animals(600, 0)), Data(SIZES, animals(600, 1, classes=(1, 0)))
     before.slices = now.slices = []
     assert found(now, before) == []
+
+
+def test_labels_are_sliced_by_without_being_asked_for():
+    """They are what the check of exchanged labels needs; many examples or classes would take long."""
+    features = SIZES | {"sort": Label(names=tuple(map(str, range(60))))}
+    assert slices_by_default(features, 200_000, 50) == ("class",)
+    assert slices_by_default(features, 200_000, 60) == ("class", "sort")
+    assert slices_by_default(features, 200_001, 50) == ()
 
 
 def test_half_of_the_files():

@@ -14,9 +14,12 @@ class StatisticsGen(Component):
     outputs = {"statistics": Statistics}
 
     class Parameters(Config):
-        """`slices`: columns, each value of which has statistics of its own, at most `max_slices`."""
+        """`slices`: columns, each value of which has statistics of its own, at most `max_slices`.
 
-        slices: tuple[str, ...] = ()
+        None: labels of not too many classes and examples (`split_statistics.slices_by_default`).
+        """
+
+        slices: tuple[str, ...] | None = None
         max_slices: PositiveInt = 50
 
     @classmethod
@@ -31,13 +34,17 @@ class StatisticsGen(Component):
 
     @staticmethod
     def execute(context: ExecutionContext) -> None:
+        from penstock.pipelines import examples
+        from penstock.pipelines.split_statistics import slices_by_default
         from penstock.pipelines.statistics import compute
 
+        source, parameters = context.inputs["examples"].path, context.parameters
+        slices = parameters.slices
+        if slices is None:
+            total = sum(examples.splits(source).values())
+            slices = slices_by_default(examples.features(source), total, parameters.max_slices)
         statistics = compute(
-            context.inputs["examples"].path,
-            context.outputs["statistics"].path,
-            context.parameters.slices,
-            context.parameters.max_slices,
+            source, context.outputs["statistics"].path, slices, parameters.max_slices
         )
         datasets = statistics.datasets
         context.progress(
