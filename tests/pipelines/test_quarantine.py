@@ -3,6 +3,7 @@
 import base64
 import json
 import random
+import tracemalloc
 
 import pytest
 
@@ -161,6 +162,25 @@ def test_bytes_are_kept_up_to_three_limits(tmp_path):
     rare = [entry["index"] for entry in kept if entry["reason"] == "Rare."]
     assert rare == [3 * 7 * i for i in range(10)]  # the first ten in `0.csv`
     assert len(kept) == 20
+
+
+def test_memory_does_not_grow_with_the_bad_records(tmp_path, monkeypatch):
+    """As a list, 6,000 of them with 1,000 bytes each would take more than 6 MB."""
+    monkeypatch.setattr(bad_records, "RUN_RECORDS", 200)
+    tracemalloc.start()
+    try:
+        writer = BadRunWriter(tmp_path, Limits())
+        for index in range(6000):
+            writer.add(BadRecord("a", index, "Bad.", data=bytes(1000)))
+        writer.flush()
+        found = quarantine.write_entries(
+            tmp_path, bad_records.merged(tmp_path, writer.names), 0, Limits()
+        )
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert found["kept_bytes"] == 6_000_000
+    assert peak < 3_000_000
 
 
 def test_the_total_is_the_last_word(tmp_path):
