@@ -66,7 +66,8 @@ def _describe(model, values, path: tuple, faults: list[dict]) -> str:
         return f"`{name}` is missing. Expected: {_kind_of(field)}. Set it in the config."
     if kind == "union_tag_not_found":
         return (
-            f"`{name}.type` is missing. Expected: one of {_choices(field)}. Set it in the config."
+            f"`{name}.{_tag_of(fault)}` is missing. Expected: one of "
+            f"{_choices(_models_at(model, values, path), _tag_of(fault))}. Set it in the config."
         )
     if kind == "value_error":
         text = str(fault["ctx"]["error"])
@@ -78,8 +79,13 @@ def _describe(model, values, path: tuple, faults: list[dict]) -> str:
     wanted = " or ".join(dict.fromkeys(_wanted(fault) for fault in faults))
     value = fault["ctx"]["tag"] if kind == "union_tag_invalid" else fault["input"]
     inside = _models_at(model, values, path)
-    tag = ".type" if kind == "union_tag_invalid" else ""
+    tag = f".{_tag_of(fault)}" if kind == "union_tag_invalid" else ""
     return f"`{name}{tag}` must be {wanted}. Received: {_show(value)}.{_hint(faults, value, field, inside)}"
+
+
+def _tag_of(fault: dict) -> str:
+    """The key that tells the kinds of a section apart."""
+    return fault["ctx"]["discriminator"].strip("'")
 
 
 def _wanted(fault: dict) -> str:
@@ -113,7 +119,7 @@ def _hint(faults: list[dict], value: object, field: FieldInfo | None, inside: li
     if wanted == "a list" and isinstance(value, str | int | float):
         return f" Write [{value}]."
     if wanted == SECTION:
-        keys = list(dict.fromkeys(key for found in inside for key in found.model_fields))
+        keys = list(dict.fromkeys(key for found in inside for key in _fields(found)))
         if isinstance(value, str) and "type" in keys:
             return f" Write {{type: {value}}}."
         return f" Its keys: {', '.join(keys)}." if keys else ""
@@ -143,17 +149,16 @@ def _kind_of(field: FieldInfo | None) -> str:
     return words.get(annotation) or ("a path" if "Path" in str(annotation) else "a value")
 
 
-def _choices(field: FieldInfo | None) -> str:
-    """The kinds that a section's `type` may name."""
-    models = [] if field is None else _models_in(field.annotation)
-    return ", ".join(repr(tag) for model in models for tag in _tags(model))
+def _choices(models: list[type], key: str) -> str:
+    """The kinds that a section's `type` or `kind` may name."""
+    return ", ".join(repr(tag) for model in models for tag in _tags(model, key))
 
 
 def _field(model, values, path: tuple) -> FieldInfo | None:
     """The field at a path."""
     if not path:
         return None
-    found = (m.model_fields.get(path[-1]) for m in _models_at(model, values, path[:-1]))
+    found = (_fields(m).get(path[-1]) for m in _models_at(model, values, path[:-1]))
     return next((field for field in found if field is not None), None)
 
 
@@ -191,7 +196,12 @@ def user_path(values: object, location: tuple, kind: str) -> tuple:
 def known_keys(model: type, values: object, path: tuple) -> list[str]:
     """The fields of the section at a path; in a union, those of the kind that `type` names."""
     models = _models_at(model, values, path)
-    return sorted({name for candidate in models for name in candidate.model_fields})
+    return sorted({name for candidate in models for name in _fields(candidate)})
+
+
+def _fields(model: type[BaseModel]) -> dict[str, FieldInfo]:
+    """The fields of a section by their keys; a field may be called otherwise in Python."""
+    return {field.alias or name: field for name, field in model.model_fields.items()}
 
 
 def _models_at(model: type, values: object, path: tuple) -> list[type]:
@@ -200,8 +210,9 @@ def _models_at(model: type, values: object, path: tuple) -> list[type]:
         values = _item(values, part)
         annotations = [inner for outer in annotations for inner in _inside(outer, part)]
     models = [found for annotation in annotations for found in _models_in(annotation)]
-    if isinstance(values, dict) and "type" in values:
-        return [found for found in models if values["type"] in _tags(found)] or models
+    for key in ("type", "kind"):
+        if isinstance(values, dict) and key in values:
+            return [found for found in models if values[key] in _tags(found, key)] or models
     return models
 
 
@@ -214,7 +225,7 @@ def _item(values: object, part: object) -> object:
 def _inside(annotation, part: object) -> list:
     """What stands under a key or an index of what an annotation allows."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        field = annotation.model_fields.get(part)
+        field = _fields(annotation).get(part)
         return [] if field is None else [field.annotation]
     arguments = typing.get_args(annotation)
     if typing.get_origin(annotation) in CONTAINERS:
@@ -231,8 +242,8 @@ def _models_in(annotation) -> list[type]:
     return [model for part in typing.get_args(annotation) for model in _models_in(part)]
 
 
-def _tags(model: type[BaseModel]) -> tuple:
-    field = model.model_fields.get("type")
+def _tags(model: type[BaseModel], key: str = "type") -> tuple:
+    field = model.model_fields.get(key)
     return typing.get_args(field.annotation) if field is not None else ()
 
 

@@ -243,11 +243,27 @@ def test_an_unknown_task_names_the_nearest_and_the_rest_is_still_checked(write):
     assert any("`train.epochs`" in fault for fault in found)
 
 
+@pytest.mark.parametrize(
+    ("feature", "said"),
+    [
+        ({}, "`data.source.features.age.kind` is missing. Expected: one of 'image', 'mask', "),
+        ({"kind": "txt"}, "`data.source.features.age.kind` must be one of 'image', "),
+        ({"kind": "number", "dtyp": 1}, "Did you mean: `data.source.features.age.dtype`?"),
+    ],
+)
+def test_features_of_a_table_are_told_apart_by_their_kind(write, tmp_path, feature, said):
+    (tmp_path / "x.csv").write_text("age\n1\n")
+    source = {"type": "csv", "path": str(tmp_path / "x.csv"), "features": {"age": feature}}
+    found = faults(write(data={"source": source}))
+    assert len(found) == 1
+    assert said in found[0]
+
+
 def test_an_unknown_source_names_the_nearest_and_the_rest_is_still_checked(write):
     found = faults(write(data={"source": {"type": "image_foldr", "path": "x"}, "shards": 0}))
     assert len(found) == 2
     assert "Received: 'image_foldr'" in found[0]
-    assert "Known sources: image_folder" in found[0]
+    assert "Did you mean 'image_folder'? Known sources: " in found[0]
     assert "`data.shards`" in found[1]
 
 
