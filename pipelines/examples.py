@@ -105,11 +105,13 @@ def content_digest(directory) -> str:
     digest = hashlib.sha256(json.dumps(description(directory)["features"]).encode())
     for split in sorted(splits(directory)):
         digest.update(f"\0{split}\0".encode())
-        hashes = []
+        hashes = bytearray()
         for path in shard_paths(directory, split):
-            hashes.extend(hashlib.sha256(data).digest() for data in read_records(path))
-        for entry in sorted(hashes):
-            digest.update(entry)
+            for data in read_records(path):
+                hashes += hashlib.sha256(data).digest()
+        # In place, as bytes of fixed length: as Python's objects they take twice the memory.
+        np.frombuffer(hashes, "S32").sort()
+        digest.update(hashes)
     return digest.hexdigest()
 
 

@@ -157,11 +157,12 @@ def read_range(directory, name: str, split: str, low: int, high: int) -> Iterato
         return
     with open(Path(directory) / f"{name}.run", "rb") as file:
         place = None
+        paths = {}  # Rows of a table share one name, and many rows are in memory at once.
         for order_hash, offset in pairs.tolist():
             if place != offset:  # records of other splits may lie between
                 file.seek(offset)
             key, path, size, index, header_size = _read_header(file)
-            yield Entry(order_hash, key, file.read(size), path, index)
+            yield Entry(order_hash, key, file.read(size), paths.setdefault(path, path), index)
             place = offset + header_size + size
 
 
