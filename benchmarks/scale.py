@@ -28,7 +28,7 @@ CONFIGS = {
     + "  source: {type: tfrecord, path: pictures.tfrecord, key: key, label: label}\n"
     + "task: vision.classification\nprepare: {height: 28, width: 28, channels: 1}\n"
     + "model: {type: cnn, filters: [4], dense_units: [16]}\n"
-    + "train: {steps: 2, batch_size: 128}\nevaluate: {thresholds: {accuracy: {min: 0.0}}}\n"
+    + "train: {epochs: 1, batch_size: 512}\nevaluate: {thresholds: {accuracy: {min: 0.0}}}\n"
     + "push: {destination: serving}\n",
     "rows": HEAD + "  source: {type: csv, path: rows.csv, label: label}\n",
 }
