@@ -16,10 +16,8 @@ than the annotation says, and boxes out of the image, unless `boxes_outside: cli
 """
 
 import os
-from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Literal
 
 from penstock.pipelines.features import Boxes, Features, Image, Label, Number, Sequence
@@ -32,31 +30,16 @@ from penstock.pipelines.reading.media_files import (
     read_part,
     trees_of,
 )
-from penstock.pipelines.reading.tree import Entry, ReadFault, Tree
+from penstock.pipelines.reading.tree import ReadFault, Tree
 from penstock.pipelines.reading.voc_annotation import MAX_XML_BYTES, AnnotationFault, parse
+from penstock.pipelines.reading.voc_layout import (
+    SETS_FOLDER,
+    USUAL_SETS,
+    Sample,
+    known_sets,
+    samples_of,
+)
 from penstock.pipelines.sources.source import Record
-
-_SETS = "ImageSets/Main"
-_USUAL_SETS = ("train", "val", "test")
-_IMAGE_ENDINGS = (".jpg", ".jpeg", ".png")
-_MAX_SET_BYTES = 256 * 2**20
-
-
-@dataclass(frozen=True, slots=True)
-class Sample:
-    """One image by its id: where its files are, or why it cannot be used."""
-
-    key: str
-    tree: Tree
-    annotation: str
-    image: str
-    split: str | None
-    fault: str | None = None
-
-    @property
-    def where(self) -> str:
-        """The annotation's path, for people."""
-        return str(Path(self.tree.path, self.annotation))
 
 
 class Source(FileSource):
@@ -92,7 +75,7 @@ class Source(FileSource):
                     f"Received: `{tree.path}`, without {' and '.join(missing)}. Correct the path; "
                     "in an archive it may go on to an inner folder."
                 )
-            known = _sets(tree)
+            known = known_sets(tree)
             faults += [
                 f"`data.source.image_sets.{split}` names no image set of `{tree.path}`. Received: "
                 f"{name!r}. Known sets: {', '.join(known) or '(none)'}."
@@ -114,7 +97,7 @@ class Source(FileSource):
                 found.update(tree.disk_files())
             else:
                 chosen = self._chosen_sets(tree).values()
-                found.update(Path(tree.path, _SETS, f"{name}.txt") for name in chosen)
+                found.update(Path(tree.path, SETS_FOLDER, f"{name}.txt") for name in chosen)
         for sample in self._samples:
             if not sample.tree.is_archive:
                 paths = [Path(sample.tree.path, n) for n in (sample.annotation, sample.image) if n]
@@ -169,14 +152,14 @@ class Source(FileSource):
         return [
             sample
             for prefix, tree in self._trees
-            for sample in _samples_of(prefix, tree, self._chosen_sets(tree))
+            for sample in samples_of(prefix, tree, self._chosen_sets(tree))
         ]
 
     def _chosen_sets(self, tree):
         if self.image_sets:
             return self.image_sets
-        known = _sets(tree)
-        return {name: name for name in _USUAL_SETS if name in known}
+        known = known_sets(tree)
+        return {name: name for name in USUAL_SETS if name in known}
 
     @cached_property
     def _class_names(self) -> tuple[str, ...]:
@@ -193,62 +176,6 @@ class Source(FileSource):
 
 def _can_be_read(path):
     return path.is_file() and os.access(path, os.R_OK)
-
-
-def _sets(tree):
-    """The names of the image sets of a tree."""
-    paths = [PurePosixPath(entry.name) for entry in tree.entries()]
-    return sorted(p.stem for p in paths if str(p.parent) == _SETS and p.suffix == ".txt")
-
-
-def _samples_of(prefix, tree, sets) -> Iterator[Sample]:
-    annotations = {
-        PurePosixPath(entry.name).stem: entry
-        for entry in tree.entries()
-        if entry.name.startswith("Annotations/") and entry.name.endswith(".xml")
-    }
-    images = {
-        PurePosixPath(entry.name).stem: entry
-        for entry in tree.entries()
-        if entry.name.startswith("JPEGImages/") and entry.name.lower().endswith(_IMAGE_ENDINGS)
-    }
-    ids = _ids_of_sets(tree, sets, annotations) if sets else dict.fromkeys(annotations, [None])
-    for image_id, splits in sorted(ids.items()):
-        annotation, image = annotations.get(image_id), images.get(image_id)
-        fault = _fault(annotation, image)
-        if fault is None and len(splits) > 1:
-            fault = f"It is in several image sets: {', '.join(splits)}."
-        yield Sample(
-            prefix + image_id,
-            tree,
-            annotation.name if annotation else f"Annotations/{image_id}.xml",
-            image.name if image else "",
-            splits[0],
-            fault,
-        )
-
-
-def _fault(annotation: Entry | None, image: Entry | None) -> str | None:
-    if annotation is None:
-        return "There is no annotation for this id."
-    if image is None:
-        return f"There is no image for this id in JPEGImages ({', '.join(_IMAGE_ENDINGS)})."
-    return annotation.fault or image.fault
-
-
-def _ids_of_sets(tree, sets, annotations):
-    """id -> its splits, in the order of `sets`."""
-    ids = {}
-    for split, name in sets.items():
-        try:
-            text = tree.read(f"{_SETS}/{name}.txt", _MAX_SET_BYTES).decode("utf-8", "replace")
-        except ReadFault:
-            continue  # `check` names a set that is not there
-        for line in filter(None, map(str.strip, text.splitlines())):
-            # The sets of single classes have a flag behind the id.
-            image_id = line if line in annotations else line.split()[0]
-            ids.setdefault(image_id, []).append(split)
-    return {image_id: list(dict.fromkeys(splits)) for image_id, splits in ids.items()}
 
 
 def _annotation(sample):
