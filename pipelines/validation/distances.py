@@ -57,7 +57,7 @@ def chance_of_share(share: float, sizes: tuple[float, float], alpha: float) -> f
     """
     n, m = sizes
     log = math.log(2 / alpha)
-    variance = share * (1 - share) * (1 / n + 1 / m)
+    variance = max(share * (1 - share), 0.0) * (1 / n + 1 / m)  # shares may round to above 1
     reach = max(1 / n, 1 / m) * log / 3
     return reach + math.sqrt(reach**2 + 2 * variance * log)
 
