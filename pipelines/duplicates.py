@@ -265,10 +265,10 @@ def conflict(found: dict) -> str | None:
     content = next((c for c in found["shown"] if c["has_conflict"]), None)
     example = ""
     if content is not None:
-        first = _first_of_each(content["examples"], "label")
-        copies = _listed(
-            f"{_quoted(e['key'])} ({_quoted(e['label'])})" for e in first if "label" in e
-        )
+        # Where there are several labels, examples are shown without them.
+        labelled = [example for example in content["examples"] if "label" in example]
+        first = _first_of_each(labelled, "label")
+        copies = _listed(f"{_quoted(e['key'])} ({_quoted(e['label'])})" for e in first)
         example = f": {copies} are equal" if copies else ""
     noun = "content has" if found["conflicts"] == 1 else "contents have"
     return (

@@ -128,6 +128,21 @@ def test_several_labels_count_together(second):
     assert (hashed.of(other) == 0) == (second == (None, None))
 
 
+def test_a_conflict_of_several_labels_is_told_without_them(tmp_path, monkeypatch):
+    label = Label(names=("no", "yes"))
+    monkeypatch.setitem(globals(), "FEATURES", {"text": Text(), "label": label, "more": label})
+    records = [
+        Record(key, {"text": "x", "label": 0, "more": more}, "train", "x", 0)
+        for more, key in enumerate("ab")
+    ]
+    found = generate(tmp_path, records).duplicates
+    assert [example.keys() for example in found["shown"][0]["examples"]] == [
+        {"key", "file", "split"},
+        {"key", "file", "split"},
+    ]
+    assert duplicates.warning(found).startswith("1 content has several labels. Labels are wrong,")
+
+
 def test_one_key_in_two_splits_leaks(tmp_path):
     """Only within a split is the second record of a key a bad one."""
     generated = generate(tmp_path, [record("a", "5", "train"), record("a", "5", "test")])
