@@ -68,13 +68,17 @@ class RowSource(FileSource, SplitPatterns):
     kinds: ClassVar[tuple[type, ...]] = (Text, Label, Number, Sequence)
     """Of features that cells can become."""
 
-    def known_columns(self) -> list[str]:
-        """The columns there are, from headers; the same in all files.
+    def find_columns(self) -> list[str]:
+        """The columns there are; the same in all files.
 
         Raises:
             ValueError: the files do not agree, or cannot be read.
         """
         raise NotImplementedError
+
+    def known_columns(self) -> list[str]:
+        """As `find_columns`, once in a process as long as the files stay."""
+        return list(_columns(*self._identity()))
 
     def early_columns(self) -> list[str] | None:
         """The columns as far as they show before any data is read; None: they do not show."""
@@ -193,8 +197,11 @@ class RowSource(FileSource, SplitPatterns):
 
         Once in a process, as long as the files stay.
         """
-        document = self.model_dump_json(by_alias=True)
-        return dict(_inferred(type(self).__module__, document, file_facts(self)))
+        return dict(_inferred(*self._identity()))
+
+    def _identity(self):
+        """What is known from a pass over the files stays as long as this does."""
+        return type(self).__module__, self.model_dump_json(by_alias=True), file_facts(self)
 
     def read(self, pipeline):
         import apache_beam as beam
@@ -219,17 +226,28 @@ def file_parts(file: DataFile, source: RowSource):
 
 
 def file_facts(source: FileSource) -> tuple:
-    """Of all files what changes when they do: what is known from a pass over them stays till then."""
+    """Of all files what changes when they do."""
     stats = [(path, path.stat()) for path in source.files()]
     return tuple(
         (str(path), found.st_size, found.st_mtime_ns, found.st_ino) for path, found in stats
     )
 
 
+def again(module: str, document: str) -> "RowSource":
+    """The source that a cached function is asked about."""
+    return import_module(module).Source.model_validate_json(document)
+
+
+@lru_cache(maxsize=32)
+def _columns(module, document, facts):
+    del facts
+    return tuple(again(module, document).find_columns())
+
+
 @lru_cache(maxsize=32)
 def _inferred(module, document, facts):
     del facts
-    source = import_module(module).Source.model_validate_json(document)
+    source = again(module, document)
     wanted = source.wanted()
     faults = source._unknown_columns(source.known_columns())
     if faults:

@@ -1,11 +1,10 @@
 """Sources of rows whose columns show only in the data: a pass over all rows finds names and kinds."""
 
 from functools import lru_cache
-from importlib import import_module
 
 from penstock.pipelines.features import Feature, Features
 from penstock.pipelines.reading.inference import ColumnFault
-from penstock.pipelines.reading.rows import RowSource, file_facts
+from penstock.pipelines.reading.rows import RowSource, again
 
 
 class ScannedSource(RowSource):
@@ -23,7 +22,7 @@ class ScannedSource(RowSource):
             ]
         return super().check()
 
-    def known_columns(self) -> list[str]:
+    def find_columns(self) -> list[str]:
         return list(self._scanned())
 
     def early_columns(self) -> None:
@@ -43,11 +42,10 @@ class ScannedSource(RowSource):
         return {column: name for name, column in renamed.items()}.get(column, column)
 
     def _scanned(self):
-        document = self.model_dump_json(by_alias=True)
-        return _scanned(type(self).__module__, document, file_facts(self))
+        return _scanned(*self._identity())
 
 
 @lru_cache(maxsize=32)
 def _scanned(module, document, facts):
     del facts
-    return import_module(module).Source.model_validate_json(document).scan()
+    return again(module, document).scan()

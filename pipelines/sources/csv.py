@@ -86,7 +86,7 @@ class Source(rows.RowSource):
             self.column_names is None,
         )
 
-    def known_columns(self) -> list[str]:
+    def find_columns(self) -> list[str]:
         if self.column_names is not None:
             return list(self.column_names)
         known, first, fault = None, None, None

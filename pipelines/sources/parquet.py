@@ -57,7 +57,7 @@ class Source(rows.RowSource):
         """They are in the files, but reading them takes pyarrow, which takes a second to import."""
         return None
 
-    def known_columns(self) -> list[str]:
+    def find_columns(self) -> list[str]:
         return list(self._fields())
 
     def _fields(self):

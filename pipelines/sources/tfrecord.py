@@ -41,9 +41,9 @@ class Source(scanned_rows.ScannedSource):
     libraries: ClassVar = ("pillow",)
     kinds: ClassVar = (Text, Label, Number, Sequence, Image, Audio)
 
-    def known_columns(self) -> list[str]:
+    def find_columns(self) -> list[str]:
         if not self.described:
-            return super().known_columns()
+            return super().find_columns()
         named = (self.key, self.group, self.split)
         return [*self.wanted().values(), *(column for column in named if column is not None)]
 
