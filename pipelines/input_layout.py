@@ -27,8 +27,8 @@ class Batching:
             default.
         boundaries: those of buckets that were laid out before, see `input_padding.boundaries_of`.
         shuffle_window: shuffle among so many neighbours instead of among all examples.
-        host: (index, number of hosts). Host i gets the i-th part of each batch, reads nothing else,
-            and plans the same order as all others.
+        host: (index, number of hosts). Host i gets the i-th part of each batch and plans the same
+            order as all others; with `cache="off"` it reads nothing else.
         keys: batches are `(inputs, targets, sample_weight, key)`, for whoever must tell examples
             apart; sample_weight is None where all are one.
     """

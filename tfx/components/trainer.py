@@ -83,14 +83,23 @@ class Trainer(Component):
         place = placement.choose(parameters.train)
         try:
             placement.prepare_process(place, parameters.seed)
+            # Outside the scope: what prepares examples on the fly belongs to no replica.
+            batches = data.open_training(
+                context.inputs["transformed"].path,
+                parameters.train,
+                task,
+                state,
+                seed=parameters.seed,
+                **_source(context),
+            )
             with place.scope():
-                model, result, padding_share = _train(context, task, state, place)
+                model, result = _train(context, task, state, batches, place)
             output = context.outputs["model"]
             logs = context.scratch / "tensorboard"
             if logs.is_dir():
                 shutil.copytree(logs, output.path / "tensorboard")
             _export(context, task, state, model)
-            _record(context, model, result, padding_share, place)
+            _record(context, model, result, batches, place)
         finally:
             keras.config.set_dtype_policy("float32")
 
@@ -101,15 +110,18 @@ def _task_config(parameters):
     return config_class(parameters.task).model_validate_json(sections)
 
 
-def _train(context, task, state, place):
-    """Builds and trains the model; returns it, `fit.Result` and the share of padding or None."""
+def _source(context):
+    """Where raw examples are, and what is kept between starts."""
+    return {"examples": context.inputs["examples"].path, "scratch": context.scratch}
+
+
+def _train(context, task, state, batches, place):
+    """Builds and trains the model; returns it with `fit.Result`."""
     from penstock.tfx.training import data, fit, optimizers
 
     train, directory = context.parameters.train, context.inputs["transformed"].path
     seed = context.parameters.seed
-    source = {"examples": context.inputs["examples"].path, "scratch": context.scratch}
-    opened = data.open_training(directory, train, task, state, seed=seed, **source)
-    steps_per_epoch = opened.steps_per_epoch
+    steps_per_epoch = batches.steps_per_epoch
     model = task.build(state)
     optimizer = optimizers.make_optimizer(
         train.optimizer, steps_per_epoch=steps_per_epoch, epochs=train.epochs
@@ -127,21 +139,21 @@ def _train(context, task, state, place):
             seed=seed,
             first_epoch=epoch,
             first_step=step,
-            opened=opened,
+            opened=batches,
         ),
         steps_per_epoch=steps_per_epoch,
         config=train,
         seed=seed,
-        examples_per_step=opened.examples_per_epoch / steps_per_epoch,
+        examples_per_step=batches.examples_per_epoch / steps_per_epoch,
         validation=data.validation_batches(
-            directory, train, task, state, boundaries=opened.boundaries, **source
+            directory, train, task, state, boundaries=batches.boundaries, **_source(context)
         ),
         checkpoints=context.scratch / "checkpoints",
         tensorboard=context.scratch / "tensorboard" if train.tensorboard else None,
         report=context.progress,
         on_cpu=place.on_cpu,
     )
-    return model, result, opened.padding_share
+    return model, result
 
 
 def _export(context, task, state, model):
@@ -166,7 +178,7 @@ def _export(context, task, state, model):
     )
 
 
-def _record(context, model, result, padding_share, place):
+def _record(context, model, result, batches, place):
     """`history.json`, `training.json`, the artifact's properties and the step's last line."""
     from penstock.tfx.training import export
 
@@ -188,7 +200,7 @@ def _record(context, model, result, padding_share, place):
         "fit_seconds": round(result.seconds, 3),
         "examples_per_second": round(result.examples_per_second, 1),
         "input_wait_share": round(result.input_wait_share, 4),
-        "padding_share": padding_share and round(padding_share, 4),
+        "padding_share": batches.padding_share and round(batches.padding_share, 4),
     }
     export.write_training(directory, record)
     context.outputs["model"].properties = {"parameters": parameters}
