@@ -95,10 +95,11 @@ def measure_pictures(folder: Path, scale: float, **turns) -> str:
     ways["Penstock, off, `train.shuffle_buffer=10000`"] = inputs.training_batches(
         directory, "train", batch_size=BATCH_SIZE, seed=0, cache="off", shuffle_buffer=10_000
     )
-    bounded = inputs.training_batches(
-        directory, "train", batch_size=BATCH_SIZE, seed=0, cache="off"
+    split = inputs.prepared_split(directory, "train")
+    opened = inputs.open_batches([(split, 1.0)], inputs.Batching(BATCH_SIZE), cache="off", seed=0)
+    ways["Penstock, off, `train.input_memory_mb=1`"] = inputs.tuned(
+        lambda parallel: opened.training(parallel=parallel), 1
     )
-    ways["Penstock, off, `train.input_memory_mb=16`"] = inputs.tuned(bounded, 16)
     title = f"Stored pictures: {count:,} of 28x28, batches of {BATCH_SIZE}"
     return f"### {title}\n\n{report(in_turns(ways, **turns))}"
 
