@@ -31,6 +31,7 @@ _INTEGER = r"[+-]?(?:0|[1-9][0-9]{0,18})"
 _FLOAT = r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?"
 # Cells are joined by zero bytes, which no good row has.
 _INTEGERS = re.compile(rf"(?:{_INTEGER}\0)*+")
+_DECIMALS = re.compile(r"(?:[+-]?(?:[0-9]+\.[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?\0)*+")
 _ONE_INTEGER = re.compile(_INTEGER)
 _ONE_FLOAT = re.compile(_FLOAT)
 _LEADING_ZERO = re.compile(r"[+-]?0[0-9]+")
@@ -104,20 +105,36 @@ class TextColumn:
             self._count(cells, present, len(cells) - gaps)
 
     def _count(self, cells, present, number):
-        if not present:
+        """Adds the kinds of `number` cells, which are those in `present`."""
+        dotted = {cell for cell in present if "." in cell}
+        kinds = [
+            (dotted, self._kind_of_all(dotted, _DECIMALS, "float")),
+            (present - dotted, self._kind_of_all(present - dotted, _INTEGERS, "integer")),
+        ]
+        kinds = [(part, kind) for part, kind in kinds if part]
+        if len(kinds) == 1 and kinds[0][1]:
+            self._kinds[kinds[0][1]] += number
             return
-        if _INTEGERS.fullmatch("\0".join(present) + "\0"):
-            longest = max(map(len, present), default=0)
-            if longest < 8:  # at most seven digits: float32 holds them
-                self._kinds["integer"] += number
-                return
-        kinds = {cell: self._kind(cell) for cell in present}
-        if len(set(kinds.values())) == 1:
-            self._kinds[next(iter(kinds.values()))] += number
-        else:
-            counted = Counter(map(kinds.get, cells))
-            counted.pop(None, None)  # missing ones
-            self._kinds += counted
+        known = {}
+        for part, kind in kinds:
+            known.update(dict.fromkeys(part, kind) if kind else {c: self._kind(c) for c in part})
+        counted = Counter(map(known.get, cells))
+        counted.pop(None, None)  # missing ones
+        self._kinds += counted
+
+    def _kind_of_all(self, cells, pattern, kind):
+        """`kind` if all cells fit a pattern (some ten times as fast as one by one), or None."""
+        if not pattern.fullmatch("\0".join(cells) + "\0"):
+            return None
+        if kind == "integer" and cells:
+            longest = max(map(len, cells))
+            if longest > 18:
+                return None  # perhaps more than an int64 holds
+            if longest >= 8:  # seven digits, which float32 always holds, and a sign
+                self._has_long_integers = self._has_long_integers or any(
+                    abs(int(cell)) > EXACT_FLOAT32 for cell in cells
+                )
+        return kind
 
     def _kind(self, cell):
         if _ONE_FLOAT.fullmatch(cell):
