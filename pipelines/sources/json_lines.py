@@ -9,7 +9,6 @@ bad record. A type that is not given by `features` is inferred from all rows
 import json
 from collections import Counter
 from collections.abc import Iterator
-from itertools import accumulate
 from typing import ClassVar, Literal
 
 from penstock.pipelines.reading import line_files, rows, scanned_rows
@@ -36,8 +35,8 @@ class Source(scanned_rows.ScannedSource):
             for chunk in line_files.whole(file):
                 objects, _ = _parse(file, chunk)
                 total += len(objects)
-                for name in dict.fromkeys(name for _, one in objects for name in one):
-                    cells = [one[name] for _, one in objects if name in one]
+                for name in dict.fromkeys(name for _, _, one in objects for name in one):
+                    cells = [one[name] for _, _, one in objects if name in one]
                     if name not in found:
                         is_label = self.is_label(self.feature_name(name))
                         found[name] = TypedColumn(name, missing, is_label)
@@ -67,29 +66,20 @@ def _feature(column, optional):
 
 
 def _parse(file, chunk):
-    """([(line, flat object)], bad records); blank lines are neither."""
+    """([(line, offset, flat object)], bad records); blank lines are neither."""
     if chunk.fault:
         return [], [line_files.bad(file, chunk)]
-    lines = chunk.data.split(b"\n")
     objects, bad = [], []
-    for number, line in enumerate(lines):
-        if not line.strip():
-            continue
-        try:
-            objects.append((number, _flat(line)))
-        except (ValueError, RecursionError) as error:
-            said = "it is nested too deep" if isinstance(error, RecursionError) else str(error)
-            offset = chunk.offset + sum(len(before) + 1 for before in lines[:number])
-            bad.append(
-                BadRecord(
-                    file.where,
-                    chunk.index + number,
-                    f"The line is no JSON object as expected: {said.rstrip('.')}.",
-                    "",
-                    offset,
-                    line,
-                )
-            )
+    offset = chunk.offset
+    for number, line in enumerate(chunk.data.split(b"\n"), chunk.index):
+        if line.strip():
+            try:
+                objects.append((number, offset, _flat(line)))
+            except (ValueError, RecursionError) as error:
+                said = "it is nested too deep" if isinstance(error, RecursionError) else str(error)
+                reason = f"The line is no JSON object as expected: {said.rstrip('.')}."
+                bad.append(BadRecord(file.where, number, reason, "", offset, line))
+        offset += len(line) + 1
     return objects, bad
 
 
@@ -133,14 +123,11 @@ _DECODER = json.JSONDecoder(object_pairs_hook=_without_repeats, parse_constant=_
 
 
 def _table(objects, bad, chunk, names):
-    columns = {name: [one.get(name) for _, one in objects] for name in names}
-    numbers = [number for number, _ in objects]
-    lines = None
-
     def raw(position):
-        nonlocal lines
-        lines = lines or chunk.data.split(b"\n")
-        offsets = accumulate((len(line) + 1 for line in lines[: numbers[position]]), initial=0)
-        return chunk.offset + list(offsets)[-1], lines[numbers[position]]
+        offset = objects[position][1]
+        start = offset - chunk.offset
+        end = chunk.data.find(b"\n", start)
+        return offset, chunk.data[start : end if end >= 0 else None]
 
-    return rows.Table(columns, [chunk.index + number for number in numbers], raw, bad)
+    columns = {name: [one.get(name) for _, _, one in objects] for name in names}
+    return rows.Table(columns, [number for number, _, _ in objects], raw, bad)
