@@ -57,36 +57,39 @@ class RecordIndex:
             # Opened each time (some 10 µs): there may be more files than a process may hold open.
             descriptor = os.open(self._paths[file], os.O_RDONLY)
             try:
-                self._advise(descriptor, file, rows[places])
-                for place, row in zip(places.tolist(), rows[places].tolist(), strict=True):
-                    data[place] = self._record(descriptor, file, row)
+                data[places] = self._read_file(descriptor, file, rows[places])
             finally:
                 os.close(descriptor)
         return data
 
-    def _record(self, descriptor, file, row):
-        length = int(self._lengths[row])
-        record = os.pread(descriptor, length + _FOOTER_BYTES, int(self._offsets[row]))
-        data = record[:length]
-        if len(record) < length + _FOOTER_BYTES or _CRC.unpack(record[length:])[0] != masked_crc(
-            data
-        ):
-            raise ValueError(
-                f"`{self._paths[file]}` is damaged: record {row - self._first_rows[file]} is cut "
-                "off or its checksum does not fit. Expected: a complete TFRecord file. Run the "
-                "step that wrote it again."
-            )
-        return data
+    def _read_file(self, descriptor, file, rows):
+        self._advise(descriptor, file, rows)
+        found = np.empty(len(rows), object)
+        # Lists: an element of an array costs Python five times as much as one of a list.
+        extents = zip(self._offsets[rows].tolist(), self._lengths[rows].tolist(), strict=True)
+        for place, (offset, length) in enumerate(extents):
+            record = os.pread(descriptor, length + _FOOTER_BYTES, offset)
+            data = record[:length]
+            if record[length:] != _CRC.pack(masked_crc(data)):
+                index = rows[place] - self._first_rows[file]
+                raise ValueError(
+                    f"`{self._paths[file]}` is damaged: record {index} is cut off or its checksum "
+                    "does not fit. Expected: a complete TFRecord file. Run the step that wrote it "
+                    "again."
+                )
+            found[place] = data
+        return found
 
     def _advise(self, descriptor, file, rows):
         if not hasattr(os, "posix_fadvise"):
             return
-        size, begin, end = self._advised_rows, *self._first_rows[file : file + 2].tolist()
-        for block in np.unique((rows - begin) // size).tolist():
-            first, last = begin + block * size, min(begin + (block + 1) * size, end) - 1
-            start = int(self._offsets[first])
-            stop = int(self._offsets[last] + self._lengths[last])
-            os.posix_fadvise(descriptor, start, stop - start, os.POSIX_FADV_WILLNEED)
+        size, (begin, end) = self._advised_rows, self._first_rows[file : file + 2]
+        firsts = begin + np.unique((rows - begin) // size) * size
+        lasts = np.minimum(firsts + size, end) - 1
+        starts = self._offsets[firsts]
+        lengths = self._offsets[lasts] + self._lengths[lasts] - starts
+        for start, length in zip(starts.tolist(), lengths.tolist(), strict=True):
+            os.posix_fadvise(descriptor, start, length, os.POSIX_FADV_WILLNEED)
 
 
 def _scan(path):
