@@ -160,7 +160,7 @@ def _work_s(source):
     seconds = len(files) / 10_000
     for path in files:
         with contextlib.suppress(OSError):
-            seconds += os.stat(path).st_size / 5e6
+            seconds += os.stat(path).st_size / 4e6
     return seconds
 
 
