@@ -228,7 +228,25 @@ def _typed(cells, feature):
             one = _typed_integer if feature.dtype == "int64" else _typed_float
     elif isinstance(feature, Label):
         return _typed_label(cells, feature)
+    if _all_fit(cells, feature):
+        return cells, {}
     return _one_by_one(cells, one)
+
+
+def _all_fit(cells, feature):
+    """Whether all cells are values already: some ten times as fast as to look at each."""
+    kinds = set(map(type, cells))
+    if isinstance(feature, Text) and kinds == {str}:
+        try:
+            "".join(cells).encode()
+        except UnicodeEncodeError:
+            return False
+        return True
+    if not isinstance(feature, Number) or feature.shape:
+        return False
+    if feature.dtype == "int64":
+        return kinds == {int} and min(cells) > MISSING_INT64 and max(cells) <= INT64_MAX
+    return kinds == {float} and all(map(math.isfinite, cells)) and _within(cells, FLOAT32_MAX)
 
 
 def _typed_sequence(cells, feature):

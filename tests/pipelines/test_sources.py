@@ -27,7 +27,8 @@ sys.exit(str(sorted(heavy & set(sys.modules))) if heavy & set(sys.modules) else 
 
 
 def test_known_sources():
-    assert {"sklearn", "image_folder", "tfds"} <= set(locate.known_sources())
+    tables = {"csv", "json_lines", "parquet", "tfrecord", "text_lines", "parallel_text"}
+    assert {"sklearn", "image_folder", "tfds"} | tables <= set(locate.known_sources())
 
 
 @pytest.mark.parametrize(
