@@ -13,6 +13,8 @@ from penstock.pipelines.tensor_spec import Tensor, shard_path, write_spec
 from penstock.pipelines.tfrecord import write_records
 from penstock.tfx.component import Input
 from penstock.tfx.components.trainer import Trainer
+from penstock.tfx.load_config import load_config
+from penstock.tfx.standard_pipeline import standard_pipeline
 from penstock.tfx.training import data
 from penstock.tfx.training.config import TrainConfig
 from penstock.tfx.training.model_digest import content_digest
@@ -167,3 +169,11 @@ def test_resume_across_epochs(texts):
     assert len(again) == steps - 3
     for ours, theirs in zip(again, whole[steps + 3 :], strict=True):
         np.testing.assert_array_equal(ours, theirs)
+
+
+@pytest.mark.parametrize(("prepare", "on_the_fly"), [("stored", False), ("on_the_fly", True)])
+def test_transform_stores_unless_the_training_prepares(repository, prepare, on_the_fly):
+    path = repository / "configs" / "vision" / "digits.yaml"
+    pipeline = standard_pipeline(load_config(path, (f"train.prepare={prepare}",)))
+    [transform] = [step for step in pipeline.steps if step.name == "Transform"]
+    assert transform.parameters.on_the_fly == on_the_fly
