@@ -239,14 +239,19 @@ def segmentation(folder):
 
 
 class Reading(beam.PTransform):
-    """`source.read` under a name of its own."""
+    """`source.read`, each record beside the name of its case."""
 
-    def __init__(self, source):
+    def __init__(self, source, name):
         super().__init__()
         self._source = source
+        self._name = name
 
     def expand(self, begin):
-        return self._source.read(begin.pipeline)
+        return self._source.read(begin.pipeline) | beam.Map(named, self._name)
+
+
+def named(record, name):
+    return name, record
 
 
 @dataclass
@@ -285,17 +290,15 @@ def outcomes(tmp_path_factory):
         for which, section in [("first", made.section), ("copy", json.loads(moved))]:
             found[name, which] = Outcome(made, locate.load(section), [])
     with new_pipeline() as pipeline:
-        for number, (name, outcome) in enumerate(found.items()):
-            # What the pipeline reads has been pickled, as for a worker of its own.
-            source = pickle.loads(pickle.dumps(outcome.source))
-            (
-                pipeline
-                | f"Read {name}" >> Reading(source)
-                | f"Collect {name}" >> beam.combiners.ToList()
-                | f"Save {name}" >> beam.Map(save, str(root / f"{number}.pickle"))
-            )
-    for number, outcome in enumerate(found.values()):
-        outcome.records = pickle.loads((root / f"{number}.pickle").read_bytes())
+        # What the pipeline reads has been pickled, as for a worker of its own.
+        read = [
+            pipeline | f"Read {name}" >> Reading(pickle.loads(pickle.dumps(outcome.source)), name)
+            for name, outcome in found.items()
+        ]
+        path = str(root / "records.pickle")
+        _ = read | beam.Flatten() | beam.combiners.ToList() | beam.Map(save, path)
+    for name, record in pickle.loads(Path(path).read_bytes()):
+        found[name].records.append(record)
     return found
 
 
