@@ -1,13 +1,17 @@
-"""Every shipped config: it loads, its head says what one must know, and two training steps run.
+"""Every shipped config: it is valid, its head says what one must know, and two training steps run.
 
 The data are generated from what the config's own source describes, so that a config is tested where
-its data set is not; the whole pipeline on real data is `tests/end_to_end/`.
+its data set is not; the whole pipeline on real data is `tests/end_to_end/`. A config without a task
+trains nothing: there the data are laid out as the source expects, and are read.
 """
 
+import contextlib
 import io
+import pickle
 import re
 from pathlib import Path
 
+import apache_beam as beam
 import keras
 import numpy as np
 import pytest
@@ -16,13 +20,16 @@ from PIL import Image as PILImage
 
 from penstock.models.locate import data_class, task_class
 from penstock.pipelines import examples, inputs
-from penstock.pipelines.example_codec import serialise
+from penstock.pipelines.beam_runner import new_pipeline
+from penstock.pipelines.example_codec import fault_of, serialise
 from penstock.pipelines.features import Image, Label
 from penstock.pipelines.sources import locate
+from penstock.pipelines.sources.source import BadRecord
 from penstock.pipelines.state import State
 from penstock.pipelines.tfrecord import write_records
 from penstock.pipelines.transform import transform
 from penstock.tfx.load_config import load_config
+from penstock.tfx.run_command import validate_config
 from penstock.tfx.training.optimizers import make_optimizer
 
 REPOSITORY = Path(__file__).parents[2]
@@ -31,14 +38,27 @@ HEAD = ("Run:", "Time:", "Expect:")
 EXAMPLES = 8
 
 
-@pytest.fixture(params=CONFIGS, ids=[path.stem for path in CONFIGS])
-def config_path(request, tmp_path, monkeypatch):
-    """A config, in a folder with what it expects to find there."""
+def shown(path: Path) -> str:
+    """As it is called on the command line."""
+    return str(path.relative_to(REPOSITORY))
+
+
+def of_configs(paths):
+    return pytest.mark.parametrize("config_path", paths, ids=[shown(path) for path in paths])
+
+
+WITHOUT_TASK = sorted((REPOSITORY / "configs" / "data").glob("*.yaml"))
+WITH_TASK = [path for path in CONFIGS if path not in WITHOUT_TASK]
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path, monkeypatch, small_data):
+    """The current folder, with what the configs expect to find there."""
     for name in ("first", "second", "third"):
         write_photo(tmp_path / "photos" / name / "1.png")
+    (tmp_path / "data").symlink_to(small_data)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path / "tfds"))
-    return request.param
 
 
 def write_photo(path: Path) -> None:
@@ -58,16 +78,24 @@ def generated(feature, index: int, generator):
 
 
 def test_there_are_configs():
-    assert {"digits", "fashion_mnist", "photos"} <= {path.stem for path in CONFIGS}
+    assert {"digits", "fashion_mnist", "photos"} <= {path.stem for path in WITH_TASK}
+    assert {"titanic", "bccd", "fsdd", "multi30k"} <= {path.stem for path in WITHOUT_TASK}
 
 
+@of_configs(CONFIGS)
+def test_it_is_valid(config_path, capsys):
+    assert validate_config(str(config_path), (), False) == 0
+    steps = "4 steps, no task: the data are checked." if config_path in WITHOUT_TASK else " steps"
+    assert steps in capsys.readouterr().out
+
+
+@of_configs(CONFIGS)
 def test_the_head_says_command_time_and_what_to_expect(config_path):
     text = config_path.read_text()
     head = [line for line in text.splitlines() if line.startswith("#")]
     for word in HEAD:
         assert any(line.startswith(f"# {word}") for line in head), f"{config_path.name}: {word}"
-    shown = config_path.relative_to(REPOSITORY)
-    assert f"penstock run {shown}" in text
+    assert f"penstock run {shown(config_path)}" in text
 
 
 def test_the_readme_explains_the_config_that_quickstart_runs():
@@ -80,6 +108,55 @@ def test_the_readme_explains_the_config_that_quickstart_runs():
     assert {source.type for source in sources} >= {"csv", "audio_manifest", "voc", "coco"}
 
 
+# TFDS takes the authors' own files only.
+READABLE = [path for path in WITHOUT_TASK if path.stem != "fashion_mnist"]
+
+
+class Reading(beam.PTransform):
+    """`source.read` under a name of its own."""
+
+    def __init__(self, source):
+        super().__init__()
+        self._source = source
+
+    def expand(self, begin):
+        return self._source.read(begin.pipeline)
+
+
+def save(records, path):
+    Path(path).write_bytes(pickle.dumps(records))
+
+
+@pytest.fixture(scope="module")
+def records(small_data, tmp_path_factory):
+    """{config: records}, read by one Beam pipeline."""
+    root = tmp_path_factory.mktemp("records")
+    with contextlib.chdir(small_data.parent), new_pipeline() as pipeline:
+        for path in READABLE:
+            (
+                pipeline
+                | f"Read {path.stem}" >> Reading(load_config(path).pipeline.data.source)
+                | f"Collect {path.stem}" >> beam.combiners.ToList()
+                | f"Save {path.stem}" >> beam.Map(save, str(root / path.stem))
+            )
+    return {path: pickle.loads((root / path.stem).read_bytes()) for path in READABLE}
+
+
+@of_configs(READABLE)
+def test_data_of_this_layout_are_read(config_path, records):
+    data = load_config(config_path).pipeline.data
+    found = records[config_path]
+    assert [record.reason for record in found if isinstance(record, BadRecord)] == []
+    assert len(found) >= 3
+    own = {record.split for record in found}
+    # `splits: {train: 1}` says that no record is to be divided.
+    assert own == {None} or None not in own
+    assert (None not in own) == (data.splits == {"train": 1.0})
+    features = data.source.features()
+    assert {fault_of(record.key, record.values, features) for record in found} == {None}
+
+
+@of_configs(WITH_TASK)
 def test_two_steps(config_path, tmp_path):
     config = load_config(config_path)
     folders = [tmp_path / name for name in ("raw", "state", "prepared", "scratch")]

@@ -1,0 +1,1 @@
+"""Data sets that are checked and nothing else: sources by example, for one's own checks."""
