@@ -76,5 +76,4 @@ def test_every_command_takes_such_a_run(write, capsys, tmp_path):
     assert write_report(None, ".penstock", None, str(tmp_path / "page.html")) == 0
     page = (tmp_path / "page.html").read_text()
     assert "the pipeline nightly checked 150 examples from sklearn iris" in page
-    assert "no gate stopped it" in page
     assert not any(f'id="{name}"' in page for name in ("training", "evaluation", "serving"))
