@@ -179,4 +179,4 @@ def test_samples_of_each_class_in_the_order_of_the_classes(made_runs, tmp_path):
     assert found.groups[2]["name"] == "a & b"
     assert [e["key"] for e in found.groups[2]["examples"]] == ["train-2", "train-8", "train-14"]
     assert dict(found.groups[2]["examples"][0]["facts"])["weight"] == "0.5"
-    assert found.has_images
+    assert found.shows == "images"

@@ -11,6 +11,7 @@ import pytest
 from PIL import EpsImagePlugin, Image, PngImagePlugin
 
 from penstock.tfx.report import images, matrix, plots, svg
+from penstock.tfx.report.distributions import Axis
 
 TEXT = "{http://www.w3.org/2000/svg}text"
 
@@ -55,11 +56,16 @@ def test_any_name_is_plain_text(name):
 NAMES = ("_x", "__y")
 
 
+def _axis(names, is_log=False):
+    shares = dict.fromkeys(names, np.array([0.25, 0.75]))
+    return Axis(np.array([1.0, 10.0, 100.0]), shares, is_log, is_integer=False, left_out="")
+
+
 @pytest.mark.parametrize(
     "drawn",
     [
         lambda: plots.curves("p", "loss", {name: [2.0, 1.0] for name in NAMES}),
-        lambda: plots.histogram("p", "n", {name: ([0, 1, 2], [3, 4]) for name in NAMES}),
+        lambda: plots.histogram("p", "n", _axis(NAMES)),
         lambda: plots.class_shares("p", ["a"], {name: [1.0] for name in NAMES}),
     ],
     ids=["curves", "histogram", "class shares"],

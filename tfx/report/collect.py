@@ -54,6 +54,7 @@ class Run:
         seconds: how long it was worked on; for a run that was killed, as far as that is known.
         artifacts: a type -> the directory of an artifact of this type: the first, but one of an
             extra step only where no standard step made any.
+        baseline: the run whose statistics its own were compared with, and where they are.
     """
 
     name: str
@@ -67,6 +68,7 @@ class Run:
     config_text: str
     steps: dict[str, StepFacts]
     artifacts: dict[str, Path]
+    baseline: tuple[str, Path] | None = None
 
     @property
     def ends_with_data(self) -> bool:
@@ -129,6 +131,7 @@ def collect(store: Store, row: dict) -> Run:
         text,
         steps,
         _artifacts(store, name, config.get("steps") or {}),
+        _baseline(store, name),
     )
 
 
@@ -137,6 +140,17 @@ def _artifacts(store: Store, run: str, extra_steps) -> dict[str, Path]:
     made = sorted(store.metadata.steps_of(run), key=lambda entry: entry[0] in extra_steps)
     outputs = [output for _, _, record in made for output in record.outputs.values()]
     return {output.type: store.directory / output.uri for output in reversed(outputs)}
+
+
+def _baseline(store: Store, run: str) -> tuple[str, Path] | None:
+    """What ExampleValidator compared the statistics with."""
+    for _, _, record in store.metadata.steps_of(run):
+        if any(output.type == "Anomalies" for output in record.outputs.values()):
+            artifact = store.metadata.inputs_of(record.id).get("baseline")
+            if artifact is not None:
+                origin = store.metadata.execution(artifact.execution).run
+                return origin, store.directory / artifact.uri
+    return None
 
 
 def _seconds(row: dict, state: str, own: list) -> float:

@@ -1,4 +1,4 @@
-"""The section of the data: splits, quarantine, samples, statistics, anomalies.
+"""The section of the data: splits, quarantine, anomalies, drift, samples, statistics, slices.
 
 Every part is None where the run has no such artifact, or one that cannot be read.
 """
@@ -10,10 +10,10 @@ from penstock.pipelines import anomalies, duplicates, examples, quarantine
 from penstock.pipelines.bad_records import record_of
 from penstock.pipelines.features import Audio, Image, Label, Mask, Number, Sequence
 from penstock.pipelines.printable import excerpt
-from penstock.tfx.report import formats, samples, statistics
+from penstock.tfx.report import drift, findings, formats, samples, slices, statistics
 from penstock.tfx.report.collect import Run
 
-MOST_BAD, MOST_EXCERPT, MOST_REASONS, MOST_ANOMALIES = 3, 120, 10, 50
+MOST_BAD, MOST_EXCERPT, MOST_REASONS = 3, 120, 10
 MOST_CONTENTS, MOST_COPIES = 5, 4
 CHANNELS = {1: "grey", 3: "RGB", 4: "RGBA"}
 UNREADABLE = (OSError, ValueError, KeyError, DecodeError, ParseError)
@@ -22,16 +22,30 @@ UNREADABLE = (OSError, ValueError, KeyError, DecodeError, ParseError)
 
 def section(run: Run) -> dict:
     """Values for the template."""
+    found = _readable(lambda r: anomalies.read(r.artifacts["Anomalies"]), run, "Anomalies")
     return {
         "splits": _readable(_splits, run, "Examples"),
         "quarantine": _readable(_quarantine, run, "Quarantine"),
         "copies": _readable(_copies, run, "Quarantine"),
         "samples": _readable(_samples, run, "Examples"),
         "statistics": _readable(
-            lambda r: statistics.section(r.artifacts["Statistics"]), run, "Statistics"
+            lambda r: statistics.section(r.artifacts["Statistics"], _attention(found)),
+            run,
+            "Statistics",
         ),
-        "anomalies": _readable(_anomalies, run, "Anomalies"),
+        "slices": _readable(lambda r: slices.section(r.artifacts["Statistics"]), run, "Statistics"),
+        "anomalies": _anomalies(run, found),
+        "drift": drift.section(run, found) if found else None,
     }
+
+
+def _attention(found) -> dict[str, float]:
+    """Feature -> 1 for an anomaly, or how near it came to a limit of drift, 0 to 1."""
+    if found is None:
+        return {}
+    rows = [row for kind in ("drift", "skew") for row in drift.distances(found, kind)]
+    attention = {row["feature"]: min(0.9, row["ratio"]) for row in reversed(rows)}
+    return attention | dict.fromkeys(found.anomaly_info, 1.0)
 
 
 def _readable(part, run: Run, kind: str):
@@ -129,11 +143,18 @@ def _copies(run: Run) -> dict | None:
             {
                 "count": content["count"],
                 "splits": formats.label(", ".join(content["splits"]), 80),
-                "keys": [formats.label(e["key"], 60) for e in content["examples"][:MOST_COPIES]],
+                "fault": _fault(content),
+                "keys": [formats.key(e["key"]) for e in content["examples"][:MOST_COPIES]],
             }
             for content in found["shown"][:MOST_CONTENTS]
         ],
     }
+
+
+def _fault(content: dict) -> str:
+    """What is wrong with a content beyond that it is there more than once."""
+    faults = ["several splits"] if len(content["splits"]) > 1 else []
+    return " and ".join(faults + ["several labels"] * bool(content.get("has_conflict")))
 
 
 def _samples(run: Run) -> samples.Samples | None:
@@ -144,16 +165,11 @@ def _samples(run: Run) -> samples.Samples | None:
     return samples.sample(directory, split) if split else None
 
 
-def _anomalies(run: Run) -> dict:
-    found = anomalies.read(run.artifacts["Anomalies"])
-    errors = anomalies.sentences(found, anomalies.Kind.ERROR)
-    warnings = anomalies.sentences(found, anomalies.Kind.WARNING)
-    rows = [("error", text) for text in errors] + [("warning", text) for text in warnings]
-    return {
-        "errors": len(errors),
-        "warnings": len(warnings),
-        "rows": [
-            {"kind": kind, "text": formats.label(text, 400)} for kind, text in rows[:MOST_ANOMALIES]
-        ],
-        "left_out": max(0, len(rows) - MOST_ANOMALIES),
-    }
+def _anomalies(run: Run, found) -> dict | None:
+    """With the records that show them; without these where the examples cannot be read."""
+    if found is None:
+        return None
+    with_records = _readable(
+        lambda r: findings.section(found, r.artifacts["Examples"]), run, "Examples"
+    )
+    return with_records or findings.section(found, None)

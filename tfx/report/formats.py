@@ -75,6 +75,15 @@ def label(value, longest: int = 28) -> str:
     return text if len(text) <= longest else text[: longest - 1] + "…"
 
 
+def key(text: str, longest: int = 60) -> str:
+    """A key as a label; a long one is cut in the middle: paths differ at their end."""
+    whole = label(text, 10_000)
+    if len(whole) <= longest:
+        return whole
+    begin = longest // 3
+    return f"{whole[:begin]}…{whole[len(whole) - (longest - begin - 1) :]}"
+
+
 def _unprintable(character: str) -> bool:
     """Control characters, lone surrogates and unassigned code points; XML takes none of them.
 

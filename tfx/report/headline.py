@@ -1,6 +1,9 @@
 """The sentence at the top of the page, and the few figures under it."""
 
-from penstock.tfx.report import formats
+from google.protobuf.text_format import ParseError
+
+from penstock.pipelines import anomalies
+from penstock.tfx.report import drift, formats
 from penstock.tfx.report.collect import CACHED, STOPPED, Run
 
 STATES = {
@@ -64,7 +67,7 @@ def _verdict(run: Run) -> tuple[str, str, str | None]:
     if run.state == "RUNNING":
         return "it is still running", ": the page shows what is complete.", None
     if run.ends_with_data:
-        return "no gate stopped it", ".", None
+        return _judgement(run)
     blessing = run.document("Blessing", "blessing.json") or {}
     pushed = run.document("PushedModel", "pushed.json")
     blessed = "blessed" if blessing.get("blessed") else "not judged"
@@ -77,6 +80,33 @@ def _verdict(run: Run) -> tuple[str, str, str | None]:
             None,
         )
     return f"its model was {blessed}", ".", None
+
+
+def _judgement(run: Run) -> tuple[str, str, str | None]:
+    """Of a run that checks data and came to its end."""
+    found = _found_anomalies(run)
+    if found is None:
+        return "no gate stopped it", ".", None
+    errors = sum(info.severity == anomalies.Kind.ERROR for info in _infos(found))
+    if not errors:
+        return "the data passed every check", ".", None
+    return f"it found {_anomalies_of(errors)}", ", of which the config only warns.", None
+
+
+def _anomalies_of(amount: int) -> str:
+    return formats.count(amount, "anomaly", "anomalies")
+
+
+def _found_anomalies(run: Run):
+    try:
+        return anomalies.read(run.artifacts["Anomalies"])
+    except (OSError, KeyError, ValueError, ParseError):
+        return None
+
+
+def _infos(found) -> list:
+    whole = [found.dataset_anomaly_info] if found.dataset_anomaly_info.reason else []
+    return [*whole, *found.anomaly_info.values()]
 
 
 def _pushed_before(run: Run) -> str:
@@ -92,6 +122,8 @@ def _pushed_before(run: Run) -> str:
 def _figures(run: Run) -> list[dict]:
     """At most five: the metric that matters most, steps, parameters, latency, version."""
     figures = [*_metric(run)]
+    if run.ends_with_data:
+        figures += _data_figures(run)
     cached = sum(facts.state == CACHED for facts in run.steps.values())
     done = sum(facts.state in (CACHED, "executed") for facts in run.steps.values())
     if run.steps:
@@ -109,6 +141,35 @@ def _figures(run: Run) -> list[dict]:
         note = f"99th percentile {formats.number(latency.get('p99'), 3)} ms"
         shown = f"{formats.number(latency.get('p50'), 3)} ms"
         figures.append({"name": "median latency", "value": shown, "note": note})
+    return figures
+
+
+def _data_figures(run: Run) -> list[dict]:
+    """What was checked: examples and their splits, bad records, anomalies, distance to before."""
+    figures = []
+    described = run.document("Examples", "penstock.json") or {}
+    if isinstance(described.get("splits"), dict):
+        splits = {name: size for name, size in described["splits"].items() if size}
+        note = ", ".join(f"{formats.label(n)} {size:,}" for n, size in splits.items())
+        shown = f"{sum(splits.values()):,}"
+        figures.append({"name": "examples", "value": shown, "note": note})
+    bad = run.document("Quarantine", "summary.json") or {}
+    if isinstance(bad.get("bad"), int) and isinstance(bad.get("read"), int):
+        note = f"of {formats.count(bad['read'], 'record')} read"
+        figures.append({"name": "bad records", "value": f"{bad['bad']:,}", "note": note})
+    found = _found_anomalies(run)
+    if found is None:
+        return figures
+    errors = sum(info.severity == anomalies.Kind.ERROR for info in _infos(found))
+    warnings = len(_infos(found)) - errors
+    how = "a reviewed" if run.section("data").get("reviewed_schema") else "an inferred"
+    note = f"and {formats.count(warnings, 'warning')}; against {how} schema"
+    figures.append({"name": "anomalies", "value": f"{errors:,}", "note": note})
+    rows = drift.distances(found, "drift")
+    if rows:
+        note = f"of its limit, {formats.label(rows[0]['feature'])}: furthest from the last run"
+        shown = formats.percent(rows[0]["ratio"], 0)
+        figures.append({"name": "drift", "value": shown, "note": note})
     return figures
 
 

@@ -24,6 +24,12 @@ def thumbnail(data: bytes) -> dict | None:
 
     `original` is "width x height" before it was made smaller.
     """
+    opened = small(data, LONGEST)
+    return None if opened is None else encode(*opened)
+
+
+def small(data: bytes, longest: int) -> tuple[Image.Image, tuple[int, int]] | None:
+    """(the image, its longer side at most `longest` pixels; its size before), or None."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter(
@@ -31,20 +37,25 @@ def thumbnail(data: bytes) -> dict | None:
             )  # of Pillow, about the size and the metadata of an image
             with Image.open(io.BytesIO(data), formats=image_files.readable_formats()) as image:
                 size = image.size
-                image.draft("RGB", (2 * LONGEST, 2 * LONGEST))  # a large JPEG is read at a fraction
-                small = _displayable(image)
-                small.thumbnail((LONGEST, LONGEST))
+                image.draft("RGB", (2 * longest, 2 * longest))  # a large JPEG is read at a fraction
+                shown = _displayable(image)
+                shown.thumbnail((longest, longest))
     except UNDECODABLE:
         return None
+    return shown, size
+
+
+def encode(shown: Image.Image, size: tuple[int, int]) -> dict:
+    """{uri, width, height, original} of an image that was once of this size."""
     # JPEG would blur the few pixels of a small image and has no transparency.
-    kind = "PNG" if max(size) <= LONGEST or small.mode in ("RGBA", "LA") else "JPEG"
+    kind = "PNG" if max(size) <= LONGEST or shown.mode in ("RGBA", "LA") else "JPEG"
     stream = io.BytesIO()
-    small.save(stream, kind, **({"quality": QUALITY} if kind == "JPEG" else {"optimize": True}))
+    shown.save(stream, kind, **({"quality": QUALITY} if kind == "JPEG" else {"optimize": True}))
     text = base64.b64encode(stream.getvalue()).decode()
     return {
         "uri": f"data:image/{kind.lower()};base64,{text}",
-        "width": small.width,
-        "height": small.height,
+        "width": shown.width,
+        "height": shown.height,
         "original": f"{size[0]} × {size[1]}",
     }
 

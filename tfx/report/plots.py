@@ -6,13 +6,18 @@ unit; the captions are the template's.
 
 import numpy as np
 from markupsafe import Markup
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
 from penstock.tfx.report import formats, svg
+from penstock.tfx.report.distributions import Axis
 
 WIDTH = 340
 """Of every picture, in CSS pixels: three stand side by side, one fits a telephone."""
 MOST_POINTS = 400
+MOST_SERIES = 4
+"""Data sets in one picture: as many as there are colours."""
+MOST_OVER = 3.0
+"""Times its limit: longer bars would press the others together."""
 ROW = 20
 """Height of a row in a plot with a row for each class or slice, in CSS pixels."""
 
@@ -51,27 +56,37 @@ def curves(prefix: str, name: str, series: dict[str, list]) -> Markup:
         return svg.inline(figure, prefix, f"{name} after each epoch: {'; '.join(ends)}.")
 
 
-def histogram(prefix: str, name: str, splits: dict[str, tuple[list, list]]) -> Markup:
-    """The distribution of a number; `splits` maps a split to (bucket edges, counts)."""
+def histogram(prefix: str, name: str, axis: Axis) -> Markup:
+    """The distributions of a number on one axis, as shares of the bins."""
+    splits = {label: axis.shares[label] for label in list(axis.shares)[:MOST_SERIES]}
     with svg.style():
         figure, axes = svg.new_figure(WIDTH, 200)
         artists = []
-        for place, (label, (edges, counts)) in enumerate(splits.items()):
-            edges, counts = np.asarray(edges, float), np.asarray(counts, float)
-            share = counts / max(counts.sum(), 1.0) / np.diff(edges)
+        for place, (label, shares) in enumerate(splits.items()):
             steps = axes.stairs(
-                share,
-                edges,
+                100 * shares,
+                axis.edges,
                 baseline=0,
-                color=svg.SERIES[place % 4],
-                linestyle=svg.DASHES[place % 4],
+                color=svg.SERIES[place],
+                linestyle=svg.DASHES[place],
                 linewidth=1.6,
                 label=formats.label(label),
             )
             artists.append(steps)
         axes.set_xlabel(formats.label(name, 46))
-        axes.set_ylabel("share per unit")
-        axes.xaxis.set_major_locator(MaxNLocator(nbins=5))
+        axes.set_ylabel("share (%)")
+        if axis.is_log:
+            axes.set_xscale("log")
+            axes.xaxis.set_minor_locator(NullLocator())
+            axes.xaxis.set_major_locator(LogLocator(numticks=6))
+            axes.xaxis.set_major_formatter(FuncFormatter(lambda v, _: formats.number(v)))
+        else:
+            long = np.abs(axis.edges).max() >= 1e6
+            axes.xaxis.set_major_locator(
+                MaxNLocator(nbins=2 if long else 5, integer=axis.is_integer)
+            )
+            if long:
+                axes.xaxis.set_major_formatter(FuncFormatter(lambda v, _: formats.number(v)))
         axes.yaxis.set_major_locator(MaxNLocator(nbins=4))
         axes.grid(axis="x", visible=False)
         if len(splits) > 1:
@@ -84,8 +99,11 @@ def rows_in_grid(rows: int) -> int:
     return max(1, round((74 + ROW * rows) / 270))
 
 
-def class_shares(prefix: str, classes: list[str], splits: dict[str, list[float]]) -> Markup:
+def class_shares(
+    prefix: str, classes: list[str], splits: dict[str, list[float]], of: str = "share of the split"
+) -> Markup:
     """The share of each class in each split; `splits` maps a split to shares, 0 to 1."""
+    splits = {label: splits[label] for label in list(splits)[:MOST_SERIES]}
     with svg.style():
         figure, axes = svg.new_figure(WIDTH, 74 + ROW * len(classes))
         rows, artists = np.arange(len(classes)), []
@@ -104,11 +122,9 @@ def class_shares(prefix: str, classes: list[str], splits: dict[str, list[float]]
             )
         _rows(axes, classes)
         axes.set_xlim(left=0)
-        axes.set_xlabel("share of the split (%)")
+        axes.set_xlabel(f"{of} (%)")
         _legend(figure, artists, ncols=len(splits), handletextpad=0.2)
-        return svg.inline(
-            figure, prefix, f"Share of {len(classes)} classes in {', '.join(splits)}."
-        )
+        return svg.inline(figure, prefix, f"{of} of {len(classes)} rows in {', '.join(splits)}.")
 
 
 def slice_metric(
@@ -145,6 +161,80 @@ def slice_metric(
         return svg.inline(figure, prefix, f"{name} of {len(rows)} slices, with intervals.")
 
 
+def ranges(prefix: str, name: str, rows: list[dict]) -> Markup:
+    """Where the values of a number lie in several slices.
+
+    Args:
+        rows: {label, quantiles}: the numbers that 5, 25, 50, 75 and 95 % of the values are below.
+    """
+    with svg.style():
+        figure, axes = svg.new_figure(WIDTH, 50 + ROW * len(rows))
+        for place, row in enumerate(rows):
+            low, lower, middle, upper, high = row["quantiles"]
+            axes.plot([low, high], [place, place], color=svg.SERIES[0], lw=1.2)
+            axes.plot(
+                [lower, upper],
+                [place, place],
+                color=svg.SERIES[0],
+                alpha=0.45,
+                lw=7,
+                solid_capstyle="butt",
+            )
+            axes.plot(middle, place, marker="o", color=svg.SERIES[0], markersize=5)
+        _rows(axes, [row["label"] for row in rows])
+        axes.set_xlabel(formats.label(name, 46))
+        axes.xaxis.set_major_locator(MaxNLocator(nbins=5))
+        return svg.inline(figure, prefix, f"{name} in {len(rows)} slices.")
+
+
+def distances(prefix: str, rows: list[dict]) -> Markup:
+    """How far features are from other data, as a share of what is allowed.
+
+    Args:
+        rows: {label, value}; 1 is the limit. Bars of more than `MOST_OVER` are cut.
+    """
+    with svg.style():
+        figure, axes = svg.new_figure(2 * WIDTH, 78 + ROW * len(rows))
+        shown = [100 * min(row["value"], MOST_OVER) for row in rows]
+        colors = [svg.BAD if row["value"] > 1 else svg.SERIES[0] for row in rows]
+        places = np.arange(len(rows))
+        axes.barh(places, shown, height=0.55, color=colors)
+        for place, (row, width) in enumerate(zip(rows, shown, strict=True)):
+            text = f"{100 * row['value']:,.0f} %"
+            axes.annotate(
+                text, (width, place), (4, 0), textcoords="offset points", va="center", fontsize=9.5
+            )
+        limit = axes.axvline(100, color=svg.BAD, lw=1.3, ls=svg.DASHES[1], label="limit")
+        _rows(axes, [row["label"] for row in rows])
+        axes.set_xlim(0, max(115, 1.12 * max(shown)))
+        axes.set_xlabel("distance, as a share of its limit (%)")
+        axes.xaxis.set_major_locator(MaxNLocator(nbins=6))
+        axes.grid(axis="y", visible=False)
+        _legend(figure, [limit], ncols=1, handlelength=1.8)
+        over = sum(row["value"] > 1 for row in rows)
+        return svg.inline(
+            figure, prefix, f"Distances of {len(rows)} features, {over} of them beyond their limit."
+        )
+
+
+def sparkline(shares: np.ndarray) -> Markup:
+    """A small histogram for a row of a table."""
+    width, height = 96.0, 20.0
+    top = float(shares.max()) or 1.0
+    step, path, last = width / len(shares), f"M0 {height:g}", 0.0
+    for place, share in enumerate(shares):
+        level = height * float(share) / top
+        if share > 0:
+            level = max(level, 1.0)  # what is there is seen
+        if level != last:
+            path += f"V{height - level:.3g}"
+        path, last = f"{path}H{step * (place + 1):.4g}", level
+    return Markup(
+        f'<svg class="spark" viewBox="0 0 96 20" width="96" height="20" aria-hidden="true">'
+        f'<path d="{path}V{height:g}Z"/></svg>'
+    )
+
+
 def _legend(figure, artists: list, **options) -> None:
     """A legend of just these; one that Matplotlib gathers leaves out names that begin with `_`."""
     names = [artist.get_label() for artist in artists]
@@ -163,5 +253,5 @@ def _rows(axes, names: list[str]) -> None:
     """A row for each name, the first on top."""
     axes.set_yticks(np.arange(len(names)), [formats.label(name, 24) for name in names])
     axes.set_ylim(len(names) - 0.4, -0.6)
-    axes.tick_params(axis="y", labelcolor=svg.INK)
+    axes.tick_params(axis="y", labelcolor=svg.INK, pad=8)
     axes.spines["left"].set_visible(False)

@@ -4,6 +4,7 @@ Comes in: an Examples directory. Goes out: plain values for the template. Readin
 records and bytes, so that the time does not grow with the data. A key's hash tells its shard.
 """
 
+import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,9 +24,11 @@ from penstock.pipelines.features import (
 )
 from penstock.pipelines.splits import key_hashes
 from penstock.pipelines.tfrecord import read_records
-from penstock.tfx.report import formats, images
+from penstock.tfx.report import formats, images, overlays, sounds
 
 CLASSES, PER_CLASS, WITHOUT_CLASS = 20, 8, 16
+LARGE, LONGEST_DRAWN = 12, 320
+"""How many pictures with something drawn over them, or recordings; pixels of such a picture."""
 READ_RECORDS, READ_BYTES = 20_000, 2**28
 """What is read of a split at most in search of samples."""
 SEARCH_RECORDS, SEARCH_BYTES = 500_000, 2**30
@@ -44,13 +47,20 @@ class Samples:
         groups: [{name, examples}].
         split: where they are from.
         left_out: classes that are not shown.
-        has_images: whether there is anything to see.
+        shows: what there is to see or hear: "images", "sounds", or "" for a table of `columns`.
+        drawn: what is drawn over the images: "boxes", "masks" or "".
+        legend: (class, colour) of the boxes or masks.
+        texts: those of the columns that are texts.
     """
 
     groups: list[dict]
     split: str
     left_out: int
-    has_images: bool
+    shows: str
+    columns: list[str]
+    drawn: str
+    legend: list[tuple[str, str]]
+    texts: list[str]
 
     @property
     def is_small(self) -> bool:
@@ -67,17 +77,21 @@ class Samples:
 def sample(directory: Path, split: str) -> Samples:
     """The first examples of each class in a split."""
     described = examples.features(directory)
+    kinds = {type(feature) for feature in described.values()}
     label = next((n for n, f in described.items() if isinstance(f, Label)), None)
     names = described[label].names if label else ("",)
-    shown = names[:CLASSES]
+    drawn = _drawn(kinds)
+    is_large = bool(drawn) or (Audio in kinds and Image not in kinds)
+    shown = names[: LARGE if is_large else CLASSES]
     wanted = PER_CLASS if label else WITHOUT_CLASS
+    wanted = max(1, LARGE // len(shown)) if is_large else wanted
     found: dict[int, list] = {place: [] for place in range(len(shown))}
     missing = len(shown) * wanted
     paths = examples.shard_paths(directory, split)
     for data in _read(paths, READ_RECORDS, READ_BYTES):
         key, values = deserialise(data, described)
-        place = values.get(label, 0) if label else 0
-        if len(found.get(place, range(wanted))) < wanted:
+        place = values.get(label) if label else 0
+        if place in found and len(found[place]) < wanted:
             found[place].append(describe(key, values, described))
             missing -= 1
         if not missing:
@@ -87,11 +101,34 @@ def sample(directory: Path, split: str) -> Samples:
         for place, name in enumerate(shown)
     ]
     return Samples(
-        [group for group in groups if group["examples"]],
-        split,
-        len(names) - len(shown),
-        any(isinstance(feature, Image) for feature in described.values()),
+        groups=[group for group in groups if group["examples"]],
+        split=split,
+        left_out=len(names) - len(shown),
+        shows="images" if Image in kinds else "sounds" if Audio in kinds else "",
+        columns=[formats.label(n) for n, f in described.items() if not isinstance(f, Image)],
+        drawn=drawn,
+        legend=_legend(drawn, described),
+        texts=[formats.label(n) for n, f in described.items() if isinstance(f, Text)],
     )
+
+
+def _drawn(kinds) -> str:
+    if Image not in kinds:
+        return ""
+    return "boxes" if Boxes in kinds else "masks" if Mask in kinds else ""
+
+
+def _legend(drawn, described) -> list[tuple[str, str]]:
+    if drawn == "masks":
+        of = next(f for f in described.values() if isinstance(f, Mask))
+    else:
+        of = next((f.of for f in described.values() if _is_classes(f)), None) if drawn else None
+    names = of.names[:CLASSES] if of else ()
+    return [(formats.label(name), overlays.css(place)) for place, name in enumerate(names)]
+
+
+def _is_classes(feature) -> bool:
+    return isinstance(feature, Sequence) and isinstance(feature.of, Label)
 
 
 def find(directory: Path, split: str, keys: set[str]) -> dict[str, dict]:
@@ -121,16 +158,41 @@ def _by_shard(paths: list[Path], keys: set[str]) -> dict[Path, set[str]]:
 
 
 def describe(key: str, values: dict, described: Features) -> dict:
-    """{key, image, facts}: the first image as a thumbnail, the other features as text."""
-    image, facts = None, []
+    """{key, image, sound, facts} of an example.
+
+    The first image with its boxes or its mask drawn over it, the first recording, and every feature
+    but images as text; what is missing has a dash.
+    """
+    image, sound, facts = None, None, []
     for name, feature in described.items():
-        if name not in values:
-            continue
         if isinstance(feature, Image):
-            image = image or images.thumbnail(values[name])
-        else:
-            facts.append((formats.label(name), _text(values[name], feature)))
-    return {"key": formats.label(key, 60), "image": image, "facts": facts}
+            image = image or (_picture(values[name], values, described) if name in values else None)
+            continue
+        if isinstance(feature, Audio) and name in values:
+            sound = sound or sounds.picture(values[name])
+        text = _text(values[name], feature) if name in values else formats.MISSING
+        facts.append((formats.label(name), text))
+    return {"key": formats.key(key), "image": image, "sound": sound, "facts": facts}
+
+
+def _picture(data: bytes, values: dict, described: Features) -> dict | None:
+    """A thumbnail; with boxes or a mask a larger one, and these over it."""
+    drawn = _drawn({type(feature) for feature in described.values()})
+    opened = images.small(data, LONGEST_DRAWN if drawn else images.LONGEST)
+    if opened is None:
+        return None
+    image, size = opened
+    chosen = {"boxes": Boxes, "masks": Mask}.get(drawn)
+    name = next((n for n, f in described.items() if chosen and isinstance(f, chosen)), None)
+    if name in values and drawn == "boxes":
+        boxes = values[name]
+        classes = [values[n] for n, f in described.items() if _is_classes(f) and n in values]
+        fitting = (ids for ids in classes if len(ids) == len(boxes))
+        image = overlays.draw_boxes(image, boxes, list(next(fitting, [])))
+    elif name in values:
+        with contextlib.suppress(OSError, SyntaxError, ValueError):  # it is then shown bare
+            image = overlays.blend_mask(image, values[name], len(described[name].names))
+    return images.encode(image, size)
 
 
 def _text(value, feature) -> str:

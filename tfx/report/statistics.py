@@ -1,178 +1,240 @@
-"""Statistics of every feature, split beside split: tables, histograms, shares of classes.
+"""Statistics of every feature, split beside split: pictures first, then tables.
 
-Comes in: the Statistics artifact. Goes out: plain values and pictures for the template.
+Comes in: the Statistics artifact, and which features need attention. Goes out: plain values and
+pictures for the template. With many features those that need attention, and those that differ most
+between the splits, come first; a row of a table with a small histogram is there for every number.
 """
 
-import re
 from pathlib import Path
 
-from tensorflow_metadata.proto.v0 import statistics_pb2
+import numpy as np
 
-from penstock.pipelines.statistics_files import NUM_CLASSES, NUM_UNDECODABLE, by_name, read
-from penstock.tfx.report import formats, plots
+from penstock.pipelines.statistics_files import (
+    NUM_CLASSES,
+    NUM_UNDECODABLE,
+    NUM_UNKNOWN_PIXELS,
+    NUM_ZERO_AREA,
+    by_name,
+    common_stats,
+    custom_stat,
+    read,
+)
+from penstock.pipelines.validation.distances import divergence
+from penstock.tfx.report import distributions, formats, plots
+from penstock.tfx.report.categories import categories, draw_categories, shares_of
+from penstock.tfx.report.derived import base_of, in_words, unit_of, with_unit
+from penstock.tfx.report.statistics_tables import encoded_rows, numeric_rows, text_rows
 
-MOST_FEATURES, MOST_HISTOGRAMS, MOST_CLASSES, MOST_LABELS, TOP_VALUES = 40, 12, 30, 4, 5
-UNITS = {
-    "height": "pixels",
-    "width": "pixels",
-    "brightness": "0 black…1 white",
-    "contrast": "standard deviation, 0…1",
-    "words": "words",
-}
-"""Of the parts that `pipelines/media_statistics.py` measures of a feature: `image/height`."""
+MOST_FIGURES, MOST_OPEN = 24, 12
+"""Pictures in all (a tenth of a second each), and how many are there without unfolding them."""
+MOST_CONSTANT, MOST_MISSING = 40, 30
 
 
-def section(directory: Path) -> dict:
-    """Everything that the template shows of an artifact that can be read."""
+def section(directory: Path, attention: dict[str, float] | None = None) -> dict:
+    """Everything that the template shows of an artifact that can be read.
+
+    Args:
+        attention: feature -> how much it is in need of it: anomalies, drift.
+    """
     datasets = {d.name: by_name(d) for d in read(directory).datasets if d.num_examples}
+    table = Table(datasets, attention or {})
+    figures = table.figures()
+    numbers = [name for name in table.numeric if name not in table.constant]
+    return {
+        "figures": figures[:MOST_OPEN],
+        "folded": figures[MOST_OPEN:],
+        "left_out": table.not_drawn,
+        "missing": _missing(datasets),
+        "notes": table.notes(),
+        "constant": [table.constant_in_words(name) for name in table.constant[:MOST_CONSTANT]],
+        "numeric": numeric_rows([table.row(name) for name in numbers], datasets),
+        "texts": text_rows(table.texts, datasets),
+        "encoded": encoded_rows(table.encoded, datasets),
+    }
+
+
+class Table:
+    """Features sorted by what they are."""
+
+    def __init__(self, datasets: dict, attention: dict[str, float]):
+        self._datasets, self._attention = datasets, attention
+        self.not_drawn = 0
+        names = list(dict.fromkeys(name for features in datasets.values() for name in features))
+        self._any = {n: next(f[n] for f in datasets.values() if n in f) for n in names}
+        self._base = {name: base_of(name, self._any) for name in names}
+        self._categories = {n for n in names if categories(self._of(n))}
+        self.encoded = [n for n in names if self._stats(n) == "bytes_stats"]
+        self.texts = [
+            n
+            for n in names
+            if self._stats(n) == "string_stats" and not custom_stat(self._any[n], NUM_CLASSES)
+        ]
+        # Lengths of names of categories say nothing, the edges of boxes together neither.
+        self.numeric = [
+            n
+            for n in names
+            if self._stats(n) == "num_stats"
+            and not custom_stat(self._any[n], NUM_ZERO_AREA)
+            and not self._is_length_of_category(n)
+        ]
+        self.axes = {n: distributions.common_axis(self._of(n)) for n in self.numeric}
+        self.constant = [n for n in self.numeric if self._is_constant(n)]
+
+    def _of(self, name) -> dict:
+        return {split: f[name] for split, f in self._datasets.items() if name in f}
+
+    def _stats(self, name):
+        return self._any[name].WhichOneof("stats")
+
+    def _is_length_of_category(self, name):
+        part = name.rpartition("/")[2]
+        return self._base[name] in self._categories and part in ("characters", "words")
+
+    def _is_constant(self, name) -> bool:
+        """Whether every example of every split has the same number: a table would not say more."""
+        if self.axes[name] or len(self._of(name)) < len(self._datasets):
+            return False
+        found = [statistics.num_stats for statistics in self._of(name).values()]
+        full = all(s.histograms and not s.common_stats.num_missing for s in found)
+        return full and not any(s.histograms[0].num_nan for s in found)
+
+    def constant_in_words(self, name) -> str:
+        value = formats.number(next(iter(self._of(name).values())).num_stats.min)
+        unit = unit_of(name, self._base[name])
+        unit = unit.removesuffix("s") if value == "1" else unit
+        return f"{formats.label(name, 40)} {value} {unit}".rstrip()
+
+    def row(self, name) -> tuple:
+        """(name, unit, axis) for the table of the numbers."""
+        return name, unit_of(name, self._base[name]), self.axes[name]
+
+    def figures(self) -> list[dict]:
+        """The pictures: {svg, rows, caption, attention}; of many those first that need attention."""
+        drawable = [name for name in self._any if self._is_drawable(name)]
+        drawable.sort(key=self._group)
+        if len(drawable) > MOST_OPEN:
+            drawable.sort(key=self._interest, reverse=True)
+        self.not_drawn = max(0, len(drawable) - MOST_FIGURES)
+        return [
+            self._figure(f"feature{place}", name)
+            for place, name in enumerate(drawable[:MOST_FIGURES])
+        ]
+
+    def _is_drawable(self, name):
+        if self._stats(name) == "string_stats":
+            is_part = name != self._base[name]
+            return name in self._categories and (
+                not is_part or self._any[name].string_stats.unique > 1
+            )
+        if self.axes.get(name) is None:
+            return False
+        # Of a text one length is drawn: words, or characters where it has no words.
+        part = name.rpartition("/")[2] if name != self._base[name] else ""
+        if part in ("characters", "words"):
+            sentences = f"{self._base[name]}/words"
+            has_words = sentences in self._any and self._median(sentences) > 1
+            return (part == "words") == has_words
+        return True
+
+    def _median(self, name):
+        return max(statistics.num_stats.median for statistics in self._of(name).values())
+
+    def _interest(self, name) -> float:
+        """Attention asked for, labels, then how much the splits differ and how many values miss."""
+        base = self._base[name]
+        asked = max(self._attention.get(name, 0.0), self._attention.get(base, 0.0))
+        is_label = custom_stat(self._any[name], NUM_CLASSES) is not None
+        missing = max(_missing_share(statistics) for statistics in self._of(name).values())
+        return 10 * asked + 2 * is_label + self._difference(name) + 0.1 * (missing > 0)
+
+    def _difference(self, name) -> float:
+        """Jensen-Shannon divergence of the first split and the one furthest from it, 0 to 1."""
+        if self._stats(name) == "string_stats":
+            shares = list(shares_of(self._of(name)).values())
+            names = sorted(set().union(*shares))
+            found = [np.array([share.get(n, 0.0) for n in names]) for share in shares]
+        else:
+            found = list(self.axes[name].shares.values())
+        return max((divergence(found[0], other) for other in found[1:]), default=0.0)
+
+    def _figure(self, prefix, name) -> dict:
+        base = self._base[name]
+        words = in_words(name, base)
+        attention = self._attention.get(name, 0.0) >= 1
+        mark = {"attention": attention}
+        if self._stats(name) == "string_stats":
+            return mark | draw_categories(prefix, name, words, self._of(name))
+        axis = self.axes[name]
+        names = list(self._of(name))[: plots.MOST_SERIES]
+        return mark | {
+            "svg": plots.histogram(prefix, with_unit(name, base), axis),
+            "rows": 1,
+            "caption": " ".join(
+                filter(None, (_caption(words, unit_of(name, base), names), axis.left_out))
+            ),
+        }
+
+    def _group(self, name) -> int:
+        """Classes and categories come first, then images and recordings, texts and lists, numbers."""
+        base = self._base[name]
+        if self._stats(base) == "bytes_stats" or custom_stat(self._any[base], NUM_ZERO_AREA):
+            return 1
+        if name in self._categories:
+            return 0
+        return 2 if name != base else 3
+
+    def notes(self) -> list[str]:
+        """Sentences about what no picture shows."""
+        found = []
+        for name in self._any:
+            shown = formats.label(name, 40)
+            zero, unknown = self._sum(name, NUM_ZERO_AREA), self._sum(name, NUM_UNKNOWN_PIXELS)
+            bad = self._sum(name, NUM_UNDECODABLE)
+            if zero:
+                found.append(f"{formats.count(zero, 'box', 'boxes')} of {shown} without any area.")
+            if unknown:
+                pixels = formats.count(unknown, "pixel")
+                found.append(f"{pixels} of {shown} that are no class, nor to be ignored.")
+            if bad:
+                found.append(f"{formats.count(bad, 'value')} of {shown} cannot be decoded.")
+        return found
+
+    def _sum(self, name, custom) -> int:
+        found = [custom_stat(statistics, custom) for statistics in self._of(name).values()]
+        return int(sum(stat.num for stat in found if stat is not None))
+
+
+def _caption(words, unit, names) -> str:
+    of = f"the split {formats.label(names[0])}" if len(names) == 1 else "each split"
+    measured = f" ({unit})" if unit else ""
+    return f"{words}{measured}: the share of {of} in each range."
+
+
+def _missing_share(statistics) -> float:
+    common = common_stats(statistics)
+    total = common.num_missing + common.num_non_missing
+    return common.num_missing / total if total else 0.0
+
+
+def _missing(datasets) -> dict | None:
+    """How often features have no value, in a picture; None where all have one everywhere."""
     names = list(dict.fromkeys(name for features in datasets.values() for name in features))
-    by_kind: dict[str, list[str]] = {"numeric": [], "labels": [], "texts": [], "encoded": []}
-    for name in names:
-        by_kind[_kind(next(f[name] for f in datasets.values() if name in f))].append(name)
-    histograms = [name for name in by_kind["numeric"] if _varies(name, datasets)]
-    constant = [name for name in by_kind["numeric"] if _is_constant(name, datasets)]
-    numeric = [name for name in by_kind["numeric"] if name not in constant]
-    return {
-        "constant": [_constant(name, datasets) for name in constant[:MOST_FEATURES]],
-        "numeric": [_numeric(name, datasets) for name in numeric[:MOST_FEATURES]],
-        "numeric_left_out": max(0, len(numeric) - MOST_FEATURES),
-        "histograms": [
-            _histogram(f"hist{place}", name, datasets)
-            for place, name in enumerate(histograms[:MOST_HISTOGRAMS])
-        ],
-        "histograms_left_out": max(0, len(histograms) - MOST_HISTOGRAMS),
-        "labels": [
-            _labels(f"classes{place}", name, datasets)
-            for place, name in enumerate(by_kind["labels"][:MOST_LABELS])
-        ],
-        "texts": [_text(name, datasets) for name in by_kind["texts"][:MOST_FEATURES]],
-        "encoded": [_encoded(name, datasets) for name in by_kind["encoded"][:MOST_FEATURES]],
-    }
-
-
-def _kind(feature: statistics_pb2.FeatureNameStatistics) -> str:
-    stats = feature.WhichOneof("stats")
-    if stats == "num_stats":
-        return "numeric"
-    if stats == "bytes_stats":
-        return "encoded"
-    is_label = any(stat.name == NUM_CLASSES for stat in feature.custom_stats)
-    return "labels" if is_label else "texts"
-
-
-def _named(name: str) -> str:
-    """A feature with its unit, where it is known."""
-    unit = UNITS.get(name.rpartition("/")[2]) if "/" in name else None
-    return f"{name} ({unit})" if unit else name
-
-
-def _varies(name, datasets) -> bool:
-    found = [f[name].num_stats for f in datasets.values() if name in f]
-    known = [stats for stats in found if stats.histograms]
-    return bool(known) and min(s.min for s in known) < max(s.max for s in known)
-
-
-def _is_constant(name, datasets) -> bool:
-    """Whether every example of every split has the same number: a table would not say more."""
-    found = [f[name].num_stats if name in f else None for f in datasets.values()]
-    if not all(
-        stats and stats.histograms and not stats.common_stats.num_missing for stats in found
-    ):
-        return False
-    return not _varies(name, datasets) and not any(s.histograms[0].num_nan for s in found)
-
-
-def _constant(name, datasets) -> str:
-    value = formats.number(next(iter(datasets.values()))[name].num_stats.min)
-    unit = UNITS.get(name.rpartition("/")[2]) if "/" in name else None
-    return f"{formats.label(name, 40)} {value}" + (f" {unit}" if unit else "")
-
-
-def _numeric(name, datasets) -> dict:
-    rows = []
-    for split, features in datasets.items():
-        if name not in features:
-            continue
-        stats = features[name].num_stats
-        nan = stats.histograms[0].num_nan if stats.histograms else 0
-        known = bool(stats.histograms) and nan < stats.common_stats.tot_num_values
-        values = (stats.mean, stats.std_dev, stats.min, stats.median, stats.max)
-        rows.append(
-            {
-                "split": formats.label(split),
-                "values": [formats.number(v) if known else formats.MISSING for v in values],
-                "missing": f"{stats.common_stats.num_missing:,}"
-                + (f" + {nan:,} NaN" if nan else ""),
-            }
-        )
-    return {"name": formats.label(name, 40), "rows": rows}
-
-
-def _histogram(prefix, name, datasets) -> dict:
-    splits = {}
-    for split, features in datasets.items():
-        found = features[name].num_stats.histograms if name in features else []
-        standard = [h for h in found if h.type == statistics_pb2.Histogram.STANDARD and h.buckets]
-        if not standard or standard[0].buckets[0].low_value >= standard[0].buckets[-1].high_value:
-            continue  # one value only: there is no width to draw
-        buckets = standard[0].buckets
-        edges = [buckets[0].low_value, *(bucket.high_value for bucket in buckets)]
-        splits[split] = (edges, [bucket.sample_count for bucket in buckets])
-    return {"name": formats.label(name, 40), "svg": plots.histogram(prefix, _named(name), splits)}
-
-
-def _labels(prefix, name, datasets) -> dict:
-    counts = {}
-    for split, features in datasets.items():
-        if name in features:
-            ranks = features[name].string_stats.rank_histogram.buckets
-            counts[split] = {bucket.label: bucket.sample_count for bucket in ranks}
-    first = next(iter(counts.values()))
-    classes = sorted(first, key=lambda label: -first[label])
-    shown = sorted(classes[:MOST_CLASSES], key=_natural)
+    first = {name: next(f[name] for f in datasets.values() if name in f) for name in names}
     shares = {
-        split: [found.get(label, 0) / (sum(found.values()) or 1) for label in shown]
-        for split, found in counts.items()
+        name: [_missing_share(f[name]) if name in f else 1.0 for f in datasets.values()]
+        for name in names
+        if base_of(name, first) == name
     }
+    lacking = sorted((n for n in shares if any(shares[n])), key=lambda n: -max(shares[n]))
+    if not lacking:
+        return None
+    shown = lacking[:MOST_MISSING]
+    splits = {split: [shares[n][i] for n in shown] for i, split in enumerate(datasets)}
     return {
-        "name": formats.label(name),
-        "svg": plots.class_shares(prefix, shown, shares),
+        "svg": plots.class_shares("missing", shown, splits, "share of the examples"),
         "rows": plots.rows_in_grid(len(shown)),
-        "classes": len(classes),
-        "left_out": len(classes) - len(shown),
-        "empty": sum(not amount for amount in first.values()),
-        "first": formats.label(next(iter(counts))),
+        "caption": "How many examples of each split have no value, for the "
+        + formats.count(len(shown), "feature")
+        + (" that lacks one" if len(shown) == 1 else " that lack some")
+        + (f", of {len(lacking)}." if len(lacking) > len(shown) else "."),
     }
-
-
-def _natural(text: str):
-    """By the alphabet, and by the value of the numbers in it: "class 9" before "class 10"."""
-    parts = re.split(r"([0-9]+)", text)
-    return [(int(part), "") if place % 2 else (0, part) for place, part in enumerate(parts)]
-
-
-def _text(name, datasets) -> dict:
-    rows = []
-    for split, features in datasets.items():
-        if name in features:
-            stats = features[name].string_stats
-            top = [
-                f"{formats.label(value.value)} ({int(value.frequency):,})"
-                for value in stats.top_values[:TOP_VALUES]
-            ]
-            values = (f"{stats.unique:,}", formats.number(stats.avg_length, 3), ", ".join(top))
-            rows.append({"split": formats.label(split), "values": values})
-    return {"name": formats.label(name, 40), "rows": rows}
-
-
-def _encoded(name, datasets) -> dict:
-    rows = []
-    for split, features in datasets.items():
-        if name in features:
-            stats = features[name].bytes_stats
-            bad = [s.num for s in features[name].custom_stats if s.name == NUM_UNDECODABLE]
-            sizes = (stats.min_num_bytes, stats.avg_num_bytes, stats.max_num_bytes)
-            values = [formats.number(size, 3) for size in sizes]
-            values.append(f"{int(bad[0]):,}" if bad else formats.MISSING)
-            rows.append({"split": formats.label(split), "values": values})
-    return {"name": formats.label(name, 40), "rows": rows}

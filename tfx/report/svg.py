@@ -38,6 +38,7 @@ _STYLE = {
     "text.parse_math": False,  # a class may be called `$x_1$`
     "axes.unicode_minus": True,
     "axes.formatter.use_mathtext": False,
+    "axes.formatter.useoffset": False,
     "font.size": 10.5,
     "axes.labelsize": 10.5,
     "axes.titlesize": 11,
