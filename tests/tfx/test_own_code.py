@@ -11,6 +11,7 @@ from penstock.models import locate
 from penstock.models.preparation import Preparation
 from penstock.pipelines.example_gen import WriteRuns
 from penstock.pipelines.features import Number
+from penstock.pipelines.quarantine import Limits
 from penstock.pipelines.splits import Splitter
 from penstock.pipelines.state import State
 from penstock.pipelines.transform import prepare_function
@@ -179,7 +180,8 @@ def test_prepare_targets_must_give_a_pair():
 
 
 def test_a_source_must_yield_records(tmp_path):
-    writer = WriteRuns({"size": Number()}, Splitter({"train": 1.0}), str(tmp_path))
+    splitter = Splitter({"train": 1.0})
+    writer = WriteRuns({"size": Number()}, splitter, str(tmp_path), Limits(), stratify=None)
     writer.start_bundle()
     with pytest.raises(TypeError, match="must yield `Record` or `BadRecord`.* Received: dict"):
         writer.process({"size": 1.0})
