@@ -1,13 +1,15 @@
 """The labels of all splits together.
 
-An error: a label with one class only. Warnings: classes without an example; a label whose classes
-are spread differently over a split than over the first one (usually training).
+An error: a label with one class only. Warnings: a column of true and false that has only one of
+them; classes without an example; a label whose classes are spread differently over a split than over
+the first one (usually training).
 """
 
 import math
 from collections import Counter
 from collections.abc import Iterator
 
+from penstock.pipelines.reading.columns import BOOLEANS
 from penstock.pipelines.statistics_files import by_name, common_stats
 from penstock.pipelines.validation.distances import sample_size
 from penstock.pipelines.validation.finding import SHOWN, Finding, Kind, is_label, value_counts
@@ -16,7 +18,9 @@ from penstock.pipelines.validation.finding import SHOWN, Finding, Kind, is_label
 def nothing_to_learn(datasets, schema) -> Iterator[Finding]:
     """A label with one class (an accuracy of 1.0 would mean nothing), and classes without examples.
 
-    The schema's classes are those of the training split.
+    The schema's classes are those of the training split. A column of true and false is a label
+    because of its cells, without anybody having said that it is to be learned, and many a one is
+    always false.
     """
     domains = {domain.name: domain.value for domain in schema.string_domain}
     for feature in schema.feature:
@@ -24,16 +28,18 @@ def nothing_to_learn(datasets, schema) -> Iterator[Finding]:
         known = domains.get(feature.domain)
         if known is None or not any(is_label(statistics) for statistics in found):
             continue
+        counts = Counter()
+        for statistics in found:
+            for bucket in statistics.string_stats.rank_histogram.buckets:
+                counts[bucket.label] += bucket.sample_count
         if len(known) == 1:
             sentence = (
                 f"All examples of the training split are of one class, {known[0]!r}, so that there "
                 "is nothing to tell it from; expected at least two classes."
             )
-            yield Finding(feature.name, Kind.FEATURE_TYPE_LOW_UNIQUE, "One class", sentence)
-        counts = Counter()
-        for statistics in found:
-            for bucket in statistics.string_stats.rank_histogram.buckets:
-                counts[bucket.label] += bucket.sample_count
+            kind, is_error = Kind.FEATURE_TYPE_LOW_UNIQUE, counts.keys() != set(BOOLEANS)
+            yield Finding(feature.name, kind, "One class", sentence, is_error)
+            continue
         missing = sorted(name for name, count in counts.items() if not count and name not in known)
         if missing:
             shown = ", ".join(map(repr, missing[:SHOWN]))

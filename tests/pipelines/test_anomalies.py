@@ -280,11 +280,19 @@ def test_a_label_with_one_class_is_an_error():
     for names in (("cat",), ("ant", "cat")):
         seen = listed(dataset(3, label=labels(*[len(names) - 1] * 3, names=names)))
         found = anomalies.validate(seen, schema.infer(seen))
-        (sentence,) = anomalies.sentences(found, Kind.ERROR)
-        assert sentence.endswith(
-            "All examples of the training split are of one class, 'cat', so that there is nothing to "
-            "tell it from; expected at least two classes."
-        )
+        assert anomalies.sentences(found, Kind.ERROR) == [
+            "`label`: All examples of the training split are of one class, 'cat', so that there is "
+            "nothing to tell it from; expected at least two classes."
+        ]
+
+
+def test_a_column_that_is_always_false_stops_no_run():
+    """A column of true and false need not be what is learned."""
+    seen = listed(dataset(3, deleted=labels(0, 0, 0, names=("false", "true"))))
+    found = anomalies.validate(seen, schema.infer(seen))
+    assert anomalies.sentences(found, Kind.ERROR) == []
+    (sentence,) = anomalies.sentences(found, Kind.WARNING)
+    assert sentence.startswith("`deleted`: All examples of the training split are of one class, 'fals")
 
 
 def test_classes_without_examples_are_a_warning():
