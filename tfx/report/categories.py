@@ -6,9 +6,10 @@ from penstock.pipelines.statistics_files import NUM_CLASSES, common_stats, custo
 from penstock.pipelines.validation.finding import lists_all_values, value_counts
 from penstock.tfx.report import formats, plots
 
-MOST_CLASSES = 30
+MOST_CLASSES, MOST_TEXTS = 30, 15
+"""In a picture: classes in their order, other texts the most frequent first."""
 MOST_VALUES, COVERED = 50, 0.8
-"""Texts of so many distinct values are categories; of more where `MOST_CLASSES` cover this share."""
+"""Texts of so many distinct values are categories; of more where `MOST_TEXTS` cover this share."""
 REPEATED = 0.5
 """Distinct values over all values from which a text is no category: most of them are there once."""
 
@@ -31,7 +32,7 @@ def categories(features: dict) -> bool:
 def _top_share(found) -> float:
     """The share of the first split's values that the most frequent ones make up."""
     counts = list(value_counts(found[0]).values())
-    return sum(counts[:MOST_CLASSES]) / (sum(counts) or 1.0)
+    return sum(counts[:MOST_TEXTS]) / (sum(counts) or 1.0)
 
 
 def shares_of(features: dict) -> dict[str, dict[str, float]]:
@@ -51,9 +52,12 @@ def draw_categories(prefix: str, name: str, words: str, features: dict, of: str 
     first = next(iter(shares.values()))
     everything = dict.fromkeys(value for share in shares.values() for value in share)
     classes = sorted(everything, key=lambda value: -first.get(value, 0.0))
-    shown = sorted(classes[:MOST_CLASSES], key=natural)
+    is_label = custom_stat(next(iter(features.values())), NUM_CLASSES) is not None
+    few = len(classes) <= MOST_TEXTS
+    shown = classes[: MOST_CLASSES if is_label else MOST_TEXTS]
+    shown = sorted(shown, key=natural) if is_label or few else shown
     drawn = {label: [share.get(v, 0.0) for v in shown] for label, share in shares.items()}
-    noun = "classes" if custom_stat(next(iter(features.values())), NUM_CLASSES) else "values"
+    noun = "classes" if is_label else "values"
     left_out, empty = len(classes) - len(shown), sum(not first.get(v) for v in classes)
     called = formats.label(next(iter(shares)))
     amount = formats.count(

@@ -37,13 +37,20 @@ def distances(found: anomalies_pb2.Anomalies, kind: str) -> list[dict]:
     return sorted(rows, key=lambda row: (-row["ratio"], row["feature"]))
 
 
+def in_percent(ratio: float) -> str:
+    """A distance as a share of its limit; that of a limit of zero is infinite."""
+    return "∞" if ratio == float("inf") else f"{100 * ratio:,.0f} %"
+
+
 def section(run: Run, found: anomalies_pb2.Anomalies) -> dict | None:
     """`drift` and `skew`, each None where nothing was compared; None where neither was."""
     parts = {kind: _part(kind, distances(found, kind)) for kind in ("drift", "skew")}
     if not any(parts.values()):
         return None
     if parts["drift"]:
-        parts["drift"] |= _compared(run, distances(found, "drift"))
+        pictures = parts["drift"]["figures"]
+        compared = _compared(run, distances(found, "drift"))
+        parts["drift"] |= compared | {"figures": pictures + compared.get("figures", [])}
     return parts
 
 
@@ -54,21 +61,27 @@ def _part(kind, rows) -> dict | None:
     for row in rows:
         worst.setdefault(row["feature"], row)
     bars = [
-        {"label": formats.label(r["feature"]), "value": r["ratio"]}
+        {"label": formats.label(r["feature"]), "value": r["ratio"], "text": in_percent(r["ratio"])}
         for r in list(worst.values())[:MOST_BARS]
     ]
+    which = f"the {len(bars)} features furthest away" if len(bars) < len(worst) else "each feature"
+    cut = any(bar["value"] > plots.MOST_OVER for bar in bars)
+    caption = (
+        f"The distance of {which}, in the split that comes nearest to its limit. The limit is what "
+        "the config allows and what chance explains together"
+        + (f"; bars beyond {in_percent(plots.MOST_OVER)} are cut off." if cut else ".")
+    )
+    bar_chart = {"svg": plots.distances(kind, bars), "caption": caption}
     return {
-        "svg": plots.distances(kind, bars),
+        "figures": [bar_chart | {"rows": plots.rows_in_grid(len(bars) + 2)}],
         "features": len(worst),
         "over": sum(row["ratio"] > 1 for row in worst.values()),
-        "shown": len(bars),
-        "cut": any(bar["value"] > plots.MOST_OVER for bar in bars),
         "rows": [
             {
                 "name": formats.label(row["feature"], 60),
                 "measure": row["measure"],
                 "numbers": [formats.number(row["value"], 3), formats.number(row["limit"], 3)],
-                "share": formats.percent(row["ratio"], 0),
+                "share": in_percent(row["ratio"]),
                 "over": row["ratio"] > 1,
             }
             for row in rows[:MOST_ROWS]
@@ -76,7 +89,6 @@ def _part(kind, rows) -> dict | None:
         "left_out": max(0, len(rows) - MOST_ROWS),
         "baseline": None,
         "sizes": [],
-        "overlaid": [],
     }
 
 
@@ -103,7 +115,7 @@ def _compared(run: Run, rows) -> dict:
         for place, feature in enumerate(chosen)
         if feature in here and feature in there
     ]
-    return {"baseline": name, "sizes": sizes, "overlaid": [p for p in pictures if p]}
+    return {"baseline": name, "sizes": sizes, "figures": [p for p in pictures if p]}
 
 
 def _size(split, mine, theirs) -> dict:

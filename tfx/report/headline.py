@@ -2,7 +2,7 @@
 
 from google.protobuf.text_format import ParseError
 
-from penstock.pipelines import anomalies
+from penstock.pipelines import anomalies, duplicates
 from penstock.tfx.report import drift, formats
 from penstock.tfx.report.collect import CACHED, STOPPED, Run
 
@@ -25,6 +25,7 @@ def section(run: Run) -> dict:
         "why": formats.label(why, 1200) if why else None,
         "state": STATES.get(run.state, run.state.lower()),
         "css": run.state.lower(),
+        "mood": "interrupted" if after.startswith((", with", ", of which")) else run.state.lower(),
         "figures": _figures(run),
     }
 
@@ -88,8 +89,13 @@ def _judgement(run: Run) -> tuple[str, str, str | None]:
     if found is None:
         return "no gate stopped it", ".", None
     errors = sum(info.severity == anomalies.Kind.ERROR for info in _infos(found))
-    if not errors:
+    copies = run.document("Quarantine", duplicates.FILE) or {}
+    doubts = sum(bool(copies.get(name)) for name in ("leaks", "conflicts", "keys"))
+    warnings = len(_infos(found)) - errors + doubts
+    if not errors and not warnings:
         return "the data passed every check", ".", None
+    if not errors:
+        return "the data passed", f", with {formats.count(warnings, 'warning')}.", None
     return f"it found {_anomalies_of(errors)}", ", of which the config only warns.", None
 
 
@@ -157,6 +163,11 @@ def _data_figures(run: Run) -> list[dict]:
     if isinstance(bad.get("bad"), int) and isinstance(bad.get("read"), int):
         note = f"of {formats.count(bad['read'], 'record')} read"
         figures.append({"name": "bad records", "value": f"{bad['bad']:,}", "note": note})
+    copies = run.document("Quarantine", duplicates.FILE) or {}
+    if copies.get("repeats"):
+        leaks = copies.get("leaks", 0)
+        note = f"examples repeat another one; {leaks:,} across splits"
+        figures.append({"name": "copies", "value": f"{copies['repeats']:,}", "note": note})
     found = _found_anomalies(run)
     if found is None:
         return figures
@@ -168,7 +179,7 @@ def _data_figures(run: Run) -> list[dict]:
     rows = drift.distances(found, "drift")
     if rows:
         note = f"of its limit, {formats.label(rows[0]['feature'])}: furthest from the last run"
-        shown = formats.percent(rows[0]["ratio"], 0)
+        shown = drift.in_percent(rows[0]["ratio"])
         figures.append({"name": "drift", "value": shown, "note": note})
     return figures
 

@@ -191,22 +191,26 @@ def distances(prefix: str, rows: list[dict]) -> Markup:
     """How far features are from other data, as a share of what is allowed.
 
     Args:
-        rows: {label, value}; 1 is the limit. Bars of more than `MOST_OVER` are cut.
+        rows: {label, value, text}; 1 is the limit. Bars of more than `MOST_OVER` are cut.
     """
     with svg.style():
-        figure, axes = svg.new_figure(2 * WIDTH, 78 + ROW * len(rows))
+        figure, axes = svg.new_figure(WIDTH, 78 + ROW * len(rows))
         shown = [100 * min(row["value"], MOST_OVER) for row in rows]
         colors = [svg.BAD if row["value"] > 1 else svg.SERIES[0] for row in rows]
         places = np.arange(len(rows))
         axes.barh(places, shown, height=0.55, color=colors)
         for place, (row, width) in enumerate(zip(rows, shown, strict=True)):
-            text = f"{100 * row['value']:,.0f} %"
             axes.annotate(
-                text, (width, place), (4, 0), textcoords="offset points", va="center", fontsize=9.5
+                row["text"],
+                (width, place),
+                (4, 0),
+                textcoords="offset points",
+                va="center",
+                fontsize=9.5,
             )
         limit = axes.axvline(100, color=svg.BAD, lw=1.3, ls=svg.DASHES[1], label="limit")
         _rows(axes, [row["label"] for row in rows])
-        axes.set_xlim(0, max(115, 1.12 * max(shown)))
+        axes.set_xlim(0, max(115, 1.22 * max(shown)))
         axes.set_xlabel("distance, as a share of its limit (%)")
         axes.xaxis.set_major_locator(MaxNLocator(nbins=6))
         axes.grid(axis="y", visible=False)

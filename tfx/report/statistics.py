@@ -170,7 +170,7 @@ class Table:
             "svg": plots.histogram(prefix, with_unit(name, base), axis),
             "rows": 1,
             "caption": " ".join(
-                filter(None, (_caption(words, unit_of(name, base), names), axis.left_out))
+                filter(None, (_caption(words, unit_of(name, base), names, axis), axis.left_out))
             ),
         }
 
@@ -204,10 +204,11 @@ class Table:
         return int(sum(stat.num for stat in found if stat is not None))
 
 
-def _caption(words, unit, names) -> str:
+def _caption(words, unit, names, axis) -> str:
     of = f"the split {formats.label(names[0])}" if len(names) == 1 else "each split"
     measured = f" ({unit})" if unit else ""
-    return f"{words}{measured}: the share of {of} in each range."
+    each = "at each value" if axis.is_integer and np.ptp(axis.edges[:2]) == 1 else "in each range"
+    return f"{words}{measured}: the share of {of} {each}."
 
 
 def _missing_share(statistics) -> float:
