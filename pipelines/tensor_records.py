@@ -92,6 +92,9 @@ def _stored_dtype(dtype):
 
 def _ragged(parsed, name, tensor):
     column = parsed[name]
+    if len(tensor.shape) == 1 and tensor.dtype not in AS_BYTES:
+        # It is what it shall be; the operations below would cost as much as a short text's parsing.
+        return column.with_values(_cast(column.values, tensor.dtype))
     inner_size = int(np.prod(tensor.inner_shape, dtype=np.int64))
     if tensor.dtype in AS_BYTES:
         # Rows differ in length, which `decode_raw` refuses, so the batch is decoded as one string.

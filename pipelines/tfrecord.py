@@ -17,7 +17,11 @@ _FOOTER = struct.Struct("<I")
 
 def masked_crc(data: bytes) -> int:
     """The checksum as the format stores it."""
-    crc = google_crc32c.value(data)
+    return masked(google_crc32c.value(data))
+
+
+def masked(crc):
+    """A CRC-32C, or an array of them (uint32), as the format stores it."""
     return ((crc >> 15 | crc << 17) + 0xA282EAD8) & 0xFFFFFFFF
 
 

@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from penstock.pipelines import inputs
+from penstock.pipelines import inputs, record_index
 from penstock.pipelines.input_config import Buckets, Packing
 from penstock.pipelines.record_index import RecordIndex
 from penstock.pipelines.tensor_records import encode
 from penstock.pipelines.tensor_spec import Tensor, shard_path, write_spec
-from penstock.pipelines.tfrecord import write_records
+from penstock.pipelines.tfrecord import read_records, write_records
 
 EXAMPLES = 29
 TENSORS = {
@@ -135,6 +135,20 @@ def test_a_resume_reads_nothing_of_what_comes_before(directory, monkeypatch):
     assert [batch in read for batch in keys] == [False] * 6 + [True] * 2
 
 
+@pytest.mark.parametrize("cached", [True, False])
+def test_only_what_the_kernel_must_read_is_announced(directory, monkeypatch, cached):
+    announced = []
+    monkeypatch.setattr(record_index, "_is_cached", lambda descriptor, offset: cached)
+    monkeypatch.setattr(record_index, "_OPEN_FILES", 1)
+    monkeypatch.setattr("os.posix_fadvise", lambda *extent: announced.append(extent[1:3]))
+    paths = [shard_path(directory, "train", index, 2) for index in range(2)]
+    rows = np.array([28, 3, 11, 3, 0])
+    expected = [list(read_records(path)) for path in paths]
+    found = RecordIndex(paths).read(rows).tolist()
+    assert found == [(expected[0] + expected[1])[row] for row in rows]
+    assert len(announced) == (0 if cached else 4)  # row 3 once
+
+
 def test_damage_is_named(tmp_path):
     directory = write(tmp_path / "data")
     path = shard_path(directory, "train", 1, 2)
@@ -145,6 +159,10 @@ def test_damage_is_named(tmp_path):
         batches(directory, 8, cache="off")
     path.write_bytes(data[:-3])
     with pytest.raises(ValueError, match="damaged: record 17 is cut off"):
+        batches(directory, 8, cache="off")
+    data[-6] ^= 1
+    path.write_bytes(data + b"cut header")
+    with pytest.raises(ValueError, match="damaged: record 18 is cut off"):
         batches(directory, 8, cache="off")
     write_records(path, [])
     with pytest.raises(ValueError, match="Expected: 29. Received: 11"):
