@@ -79,7 +79,7 @@ def photos(tmp_path_factory):
         "prepare": {"height": 8, "width": 8, "channels": 1},
         "model": {"type": "mlp", "hidden_units": [8]},
         "train": {
-            "epochs": 2,
+            "epochs": 10,
             "batch_size": 8,
             "optimizer": {"type": "adam", "learning_rate": 0.01},
         },
