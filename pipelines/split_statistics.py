@@ -4,6 +4,7 @@ A slice is the examples that have one value of a column: `train: species=Adelie`
 """
 
 import difflib
+from bisect import bisect_left
 from collections.abc import Iterable
 
 import numpy as np
@@ -32,24 +33,37 @@ def check_slices(columns: Iterable[str], features: Features) -> None:
 
 
 MOST_SLICED_EXAMPLES = 200_000
-"""Up to so many, labels are sliced by without being asked for: some 20 microseconds an example."""
+MOST_SLICED_FEATURES = 2000
+"""Up to so many examples, and features of all slices together, labels are sliced by without being
+asked for. One label takes as long again as the statistics without it, or twice as long, and 2,000
+features take at most 200 MB (measured)."""
 
 
 def slices_by_default(features: Features, examples: int, max_slices: int) -> tuple[str, ...]:
     """The labels, which the check of the data needs of each class to see that they are exchanged.
 
-    None where there are more than `MOST_SLICED_EXAMPLES`, and no label of too many classes.
+    None where there are more than `MOST_SLICED_EXAMPLES`, no label of too many classes, and none
+    with which there would be more than `MOST_SLICED_FEATURES`.
     """
     if examples > MOST_SLICED_EXAMPLES:
         return ()
-    labels = {name: f for name, f in features.items() if isinstance(f, Label)}
-    return tuple(name for name, feature in labels.items() if len(feature.names) <= max_slices)
+    chosen, sliced = [], 0
+    for name, feature in features.items():
+        if isinstance(feature, Label) and len(feature.names) <= max_slices:
+            of_label = len(feature.names) * len(features)
+            if sliced + of_label <= MOST_SLICED_FEATURES:
+                chosen.append(name)
+                sliced += of_label
+    return tuple(chosen)
 
 
 def _has_categories(feature: Feature) -> bool:
     part = feature.of if isinstance(feature, Sequence) else feature
     is_integer = isinstance(part, Number) and part.dtype == "int64" and part.shape == ()
     return isinstance(part, Label | Text) or is_integer
+
+
+Values = list | np.ndarray
 
 
 class ExampleStatistics:
@@ -59,7 +73,7 @@ class ExampleStatistics:
         self._examples = 0
         self._by_name = {name: for_feature(feature) for name, feature in features.items()}
 
-    def measure(self, rows: list[dict]) -> dict[str, tuple[list[int], list]]:
+    def measure(self, rows: list[dict]) -> dict[str, tuple[list[int], Values]]:
         """Feature name -> (places of the rows that have it, what its accumulator takes of them)."""
         measured = {}
         for name, statistics in self._by_name.items():
@@ -69,7 +83,7 @@ class ExampleStatistics:
                 measured[name] = places, values
         return measured
 
-    def add_measured(self, examples: int, measured: dict[str, tuple[list[int], list]]) -> None:
+    def add_measured(self, examples: int, measured: dict[str, tuple[list[int], Values]]) -> None:
         """Adds examples by what `measure` returned."""
         self._examples += examples
         for name, (_, values) in measured.items():
@@ -176,12 +190,18 @@ def _values(value) -> set:
 
 def _chosen(measured, places):
     """What was measured of some rows; features that none of them has are left out."""
-    wanted = set(places)
-    chosen = {}
+    wanted, chosen = set(places), {}
     for name, (present, values) in measured.items():
-        kept = [
-            (place, value) for place, value in zip(present, values, strict=True) if place in wanted
-        ]
+        if present[-1] == len(present) - 1:  # no row before the last one lacks it
+            kept = places[: bisect_left(places, len(present))]
+            at = kept
+        else:
+            pairs = [(at, place) for at, place in enumerate(present) if place in wanted]
+            at, kept = map(list, zip(*pairs, strict=True)) if pairs else ([], [])
         if kept:
-            chosen[name] = tuple(map(list, zip(*kept, strict=True)))
+            chosen[name] = kept, _at(values, at)
     return chosen
+
+
+def _at(values: Values, places: list[int]) -> Values:
+    return values[places] if isinstance(values, np.ndarray) else [values[at] for at in places]

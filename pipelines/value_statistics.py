@@ -56,9 +56,12 @@ class NumberStatistics(Accumulator):
         self._moments = ExactMoments()
         self._distribution = Distribution(np.int64 if is_integer else np.float64)
 
-    def add_measured(self, values) -> None:
-        """Adds a batch: a list of numbers, or of arrays of equal shape, or one array of them."""
-        array = np.asarray(values)
+    def measure(self, values) -> np.ndarray:
+        """A list of numbers, or of arrays of equal shape, as one array, which slices divide faster."""
+        return np.asarray(values)
+
+    def add_measured(self, array: np.ndarray) -> None:
+        """Adds a batch: an array whose first axis is that of examples."""
         self._values.add_equal(len(array), array.size // len(array))
         self._add(array)
 
@@ -117,7 +120,10 @@ class NumberStatistics(Accumulator):
         stats.std_dev = float(np.sqrt(self._moments.variance()))
         stats.median = distribution.quantiles([0.5])[0]
         low, high = float(distribution.min), float(distribution.max)
-        edges = np.linspace(low, high, STANDARD_BUCKETS + 1) if high > low else [low, high]
+        # Integers may be closer than floats of their size are to each other.
+        edges = (
+            np.unique(np.linspace(low, high, STANDARD_BUCKETS + 1)) if high > low else [low, high]
+        )
         standard = stats.histograms.add(num_nan=self._nan, type=statistics_pb2.Histogram.STANDARD)
         counts = distribution.counts_between(np.asarray(edges))
         for start, end, count in zip(edges, edges[1:], counts, strict=False):

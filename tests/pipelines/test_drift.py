@@ -322,6 +322,10 @@ def test_labels_are_sliced_by_without_being_asked_for():
     assert slices_by_default(features, 200_000, 50) == ("class",)
     assert slices_by_default(features, 200_000, 60) == ("class", "sort")
     assert slices_by_default(features, 200_001, 50) == ()
+    # 300 columns in 2 slices each are 600 features; three such labels are 1,800, four 2,400.
+    wide = {f"number {i}": Number() for i in range(296)}
+    wide |= {f"flag {i}": Label(names=("false", "true")) for i in range(4)}
+    assert slices_by_default(wide, 1000, 50) == ("flag 0", "flag 1", "flag 2")
 
 
 def test_half_of_the_files():

@@ -259,6 +259,17 @@ def test_a_column_with_too_many_slices():
         sliced.add([{"name": "c"}])
 
 
+def test_integers_closer_than_floats_of_their_size():
+    """Around 2**62 floats are 1,024 apart, so that ten buckets of 150 integers have no edges."""
+    numbers = NumberStatistics(is_integer=True)
+    numbers.add(list(range(2**62, 2**62 + 1500)))
+    (proto,) = numbers.protos("id", 1500)
+    (standard, quantiles) = proto.num_stats.histograms
+    assert sum(bucket.sample_count for bucket in standard.buckets) == 1500
+    assert len(quantiles.buckets) == 100
+    assert {stat.name: stat.num for stat in proto.custom_stats}["unique"] == 1500
+
+
 def write_statistics(directory, values):
     numbers, texts = NumberStatistics(is_integer=False), TextStatistics()
     numbers.add(values)
