@@ -65,6 +65,7 @@ def find(
             findings += structure.served(compared_pairs, reference)
         else:
             findings += structure.number_of_examples(datasets, reference, schema)
+            findings += structure.gone_classes(datasets, reference, FALSE_ALARM)
             moved = {measurement.feature for measurement in measured if measurement.excess > 0}
             findings += _labels(datasets, reference, schema, train_split, slices, moved)
             if reference.structure:

@@ -1,7 +1,8 @@
 """The make of the data against that of earlier data of the pipeline, or of a serving log.
 
 Errors: features that are gone or have another type or number of values, values that were not there,
-too few or too many examples. Warnings: new features, and those that a serving log lacks.
+classes that are gone, too few or too many examples. Warnings: new features, and those that a serving
+log lacks.
 """
 
 from collections.abc import Iterator
@@ -102,6 +103,62 @@ def _make_of(mine, other, called, alpha):
         yield kind, "New values", sentence, lambda one: bool(values & value_counts(one).keys())
 
 
+def gone_classes(datasets, reference: Reference, alpha: float) -> Iterator[Finding]:
+    """Classes that no example has any more: a folder that was not copied, a join that went wrong.
+
+    By its share such a class may be far below any limit.
+
+    Args:
+        alpha: the probability that chance makes a class go.
+    """
+    mine, other = ([by_name(d) for d in side] for side in (datasets, reference.datasets.datasets))
+    labels = {n for found in other for n, statistics in found.items() if is_label(statistics)}
+    for name in sorted(labels):
+        sides = [[found[name] for found in side if name in found] for side in (mine, other)]
+        if not sides[0] or not all(map(is_label, sides[0])):
+            continue
+        now, before = map(_counts, sides)
+        n, m = map(_sample_size, sides)
+        gone = {
+            value: count
+            for value, count in before.items()
+            if value not in now and _by_chance(count, sides[1], n, m) < alpha / len(labels)
+        }
+        if n and gone:
+            sentence = (
+                f"Classes of {reference.called} without an example now: {counted(_ranked(gone))}."
+            )
+            kind = Kind.FEATURE_TYPE_NOT_PRESENT
+            yield Finding(name, kind, "Classes gone", sentence, is_drift=True)
+
+
+def _counts(side) -> dict[str, float]:
+    """Value -> how often it occurs in all splits."""
+    counts: dict[str, float] = {}
+    for statistics in side:
+        for value, count in value_counts(statistics).items():
+            counts[value] = counts.get(value, 0) + count
+    return counts
+
+
+def _sample_size(side) -> float:
+    return sum(sample_size(common_stats(statistics)) for statistics in side)
+
+
+def _by_chance(count, side, n, m) -> float:
+    """The probability that a value of both is in one side alone, that of the sample size m.
+
+    One that is in c examples of both together is there with a probability of about (m / (n + m))^c.
+    It is in `count` / (the most values of an example) examples at least.
+    """
+    most = max(common_stats(statistics).max_num_values for statistics in side)
+    return (m / (n + m)) ** (count / most)
+
+
+def _ranked(counts):
+    return sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))
+
+
 def _with_values(side):
     return [c for c in map(common_stats, side) if c.num_non_missing]
 
@@ -109,9 +166,8 @@ def _with_values(side):
 def _new_values(mine, other, alpha):
     """(value, count), most frequent first, of values that chance does not explain.
 
-    A value that occurs c times in both data sets together is in the second alone by chance with a
-    probability of about (m / (n + m))^c. A new class of a label is never explained by chance: the
-    model would have another number of outputs.
+    A new class of a label is never explained by chance: the model would have another number of
+    outputs.
     """
     if mine[0].WhichOneof("stats") != "string_stats":
         return []
@@ -119,17 +175,14 @@ def _new_values(mine, other, alpha):
     label = is_label(mine[0]) and is_label(other[0])
     if not label and not all(map(lists_all_values, [*mine, *other])):
         return []
-    counts: dict[str, float] = {}
-    for statistics in mine:
-        for value, count in value_counts(statistics).items():
-            counts[value] = counts.get(value, 0) + count
-    n, m = (sum(sample_size(c) for c in map(common_stats, s)) for s in (other, mine))
-    new = [
-        (value, count)
-        for value, count in counts.items()
-        if value not in known and (label or (m / (n + m)) ** count < alpha)
-    ]
-    return sorted(new, key=lambda pair: (-pair[1], pair[0]))
+    n, m = map(_sample_size, (other, mine))
+    return _ranked(
+        {
+            value: count
+            for value, count in _counts(mine).items()
+            if value not in known and (label or _by_chance(count, mine, n, m) < alpha)
+        }
+    )
 
 
 def number_of_examples(datasets, reference: Reference, schema) -> Iterator[Finding]:

@@ -265,6 +265,30 @@ def test_a_new_class_of_a_label_is_never_chance():
     assert "Values that the last good run does not have: 'emu' (1 times)." in sentences
 
 
+def test_a_class_that_is_gone():
+    """One of ten folders was not copied: a tenth of the examples, which is within every limit."""
+    features = {"label": Label(names=tuple("0123456789"))}
+    rows = [{"label": i % 10} for i in range(1000)]
+    now = Data(features, [row for row in rows if row["label"] != 7])
+    (finding,) = [f for f in found(now, Data(features, rows)) if f.is_error]
+    assert (finding.feature, finding.is_drift) == ("label", True)
+    assert finding.sentence == (
+        "Classes of the last good run without an example now: '7' (100 times)."
+    )
+    # Three examples of 1,000 are absent from as many others with a probability of 1/8.
+    rare = [{"label": 7 if i < 3 else i % 7} for i in range(1000)]
+    none = [{"label": i % 7} for i in range(1000)]
+    assert [f for f in found(Data(features, none), Data(features, rare)) if f.is_error] == []
+
+
+def test_values_of_one_sequence_are_one_example():
+    """A value that one example has twenty times may be in either half by chance."""
+    features = {"tags": Sequence(of=Text())}
+    rows = [{"tags": ["ab"[i % 2]] * 20} for i in range(200)]
+    other = [{"tags": ["c"] * 20}, *rows[1:]]
+    assert found(Data(features, other), Data(features, rows)) == []
+
+
 def test_another_share_of_a_category():
     features = {"kind": Text()}
     before, now = (
