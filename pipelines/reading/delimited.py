@@ -22,6 +22,12 @@ MAX_ROW_BYTES = 4 * 2**20
 """A longer row is a bad one: probably a quote that is never closed."""
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
+_OPEN_QUOTE = "A quote is opened and not closed."
+_CARRIAGE_RETURN = (
+    "The row has a carriage return (\\r) outside quotes that ends no line. Lines must end in \\n or "
+    "\\r\\n: convert the file."
+)
+
 
 @dataclass(frozen=True)
 class Dialect:
@@ -104,14 +110,17 @@ def parse(data: bytes, dialect: Dialect, is_end: bool = True) -> Rows:
     return _parse_carefully(data, dialect, size, is_end)
 
 
-def _parse_carefully(data, dialect, size, is_end):
-    """Row by row: with quotes, comments, or something that is no text of this kind."""
+def _parse_carefully(data, dialect, size, is_end, only_first=False):
+    """Row by row: with quotes, comments, or something that is no text of this kind.
+
+    With `only_first` up to the first row that is no comment and not blank.
+    """
     raw_lines = io.BytesIO(data[:size]).readlines()
     lines, unreadable = _decoded(raw_lines, dialect.encoding)
     feed = _Feed(lines, dialect.max_row_bytes)
     reader = dialect.reader(feed)
     cells, starts = [], []
-    while feed.position < len(lines):
+    while feed.position < len(lines) and not (only_first and cells and cells[-1]):
         start = feed.begin()
         starts.append(start)
         if dialect.comment and lines[start].startswith(dialect.comment):
@@ -122,17 +131,24 @@ def _parse_carefully(data, dialect, size, is_end):
             row = next(reader)
         except csv.Error as error:
             if not feed.ran_out:
-                cells.append(f"The row cannot be parsed: {error}.")
+                is_newline = str(error).startswith("new-line character")
+                cells.append(
+                    _CARRIAGE_RETURN if is_newline else f"The row cannot be parsed: {error}."
+                )
                 continue
             if not is_end and not feed.too_long:
                 starts.pop()
                 return Rows(data, cells, starts, sum(map(len, raw_lines[:start])))
-            cells.append("A quote is opened and not closed.")
+            cells.append(_OPEN_QUOTE)
             feed.position = start + 1
+            # Or a file of such lines would be read once for each of them.
+            feed.most_letters //= 2
             reader = dialect.reader(feed)
             continue
         fault = _byte_fault(unreadable, start, feed.position)
         cells.append(fault or row or None)
+    if only_first:
+        size = sum(map(len, raw_lines[: feed.position]))
     return Rows(data, cells, starts, size)
 
 
@@ -141,7 +157,7 @@ class _Feed:
 
     def __init__(self, lines, most_letters):
         self._lines = lines
-        self._most_letters = most_letters
+        self.most_letters = most_letters
         self.position = 0
 
     def begin(self) -> int:
@@ -154,7 +170,7 @@ class _Feed:
         return self
 
     def __next__(self):
-        self.too_long = self._letters > self._most_letters
+        self.too_long = self._letters > self.most_letters
         if self.too_long or self.position == len(self._lines):
             self.ran_out = True
             raise StopIteration
@@ -211,7 +227,7 @@ def header(stream: BinaryIO, dialect: Dialect) -> tuple[list[str], int, bytes]:
         ReadFault: no header in the first megabyte, or it cannot be parsed.
     """
     # Damage behind what is read here is found when the rows are.
-    data, _, damage = _filled(stream, HEADER_BYTES)
+    data, is_all, damage = _filled(stream, HEADER_BYTES)
     if damage and not data:
         raise ReadFault(damage)
     if data.startswith((b"\xff\xfe", b"\xfe\xff")):
@@ -224,21 +240,22 @@ def header(stream: BinaryIO, dialect: Dialect) -> tuple[list[str], int, bytes]:
         offset = len(data) if end < 0 else end + 1
     if not dialect.has_header:
         return [], offset, data[offset:]
-    while offset < len(data):
-        # The header alone: what comes behind it may be damaged.
-        end = data.find(b"\n", offset) + 1 or len(data)
-        found = parse(data[offset:end], dialect)
-        while "A quote is opened and not closed." in found.cells and end < len(data):
-            end = data.find(b"\n", end) + 1 or len(data)
-            found = parse(data[offset:end], dialect)
-        names = found.cells[0] if found.cells else None
-        if isinstance(names, str):
-            raise ReadFault(f"The header is damaged. {names}")
-        offset = end
-        if names is not None:
-            names = [name or f"column_{position}" for position, name in enumerate(names)]
-            return names, offset, data[offset:]
-    return [], offset, b""
+    # The header alone: what comes behind it may be damaged.
+    rest = data[offset:]
+    found = _parse_carefully(rest, dialect, len(rest), is_end=True, only_first=True)
+    names = found.cells[-1] if found.cells else None
+    if isinstance(names, str):
+        raise ReadFault(f"The header is damaged. {names}")
+    is_cut = not is_all and found.size == len(rest)
+    if is_cut and (names is None or not rest.endswith(b"\n")):
+        raise ReadFault(
+            f"The header does not end within the first {HEADER_BYTES:,} bytes: it is no table of this kind."
+        )
+    offset += found.size
+    if names is None:
+        return [], offset, b""
+    names = [name or f"column_{position}" for position, name in enumerate(names)]
+    return names, offset, data[offset:]
 
 
 def chunks(stream: BinaryIO, offset: int, begun: bytes, dialect: Dialect) -> Iterator[Chunk]:
@@ -259,9 +276,11 @@ def chunks(stream: BinaryIO, offset: int, begun: bytes, dialect: Dialect) -> Ite
             offset, index, data = offset + size, index + count, data[size:]
         if finished:
             break
-        if len(data) > dialect.max_row_bytes and b"\n" not in data:
-            reason = f"The row is longer than {dialect.max_row_bytes:,} bytes."
-            yield Chunk(offset, index, data[:CHUNK_BYTES], fault=reason)
+        if not size and len(data) > dialect.max_row_bytes:
+            long = f"The row is longer than {dialect.max_row_bytes:,} bytes."
+            line, end, _ = data.partition(b"\n")
+            reason = _OPEN_QUOTE if end else long
+            yield Chunk(offset, index, line[:CHUNK_BYTES], fault=reason)
             skipped, data = source.skip_line(data)
             offset, index = offset + skipped, index + 1
         if not source.is_end:

@@ -4,7 +4,7 @@ A path may have wildcards (`*`, `?`, `[a-z]`, `**` for any folders), also inside
 (`all.zip/2024/*.csv`), and `{SPAN}`, which stands for a number: data that arrive day by day lie in
 `taxi/{SPAN}/*.csv` or `taxi-{SPAN}.zip`. `span` chooses the last one or one by its number,
 `span_window` how many up to there. `001` is the span 1. A path that exists as it is written is
-taken as it is written.
+taken as it is written. What lies in a folder that matches is not counted again.
 """
 
 import glob
@@ -45,7 +45,7 @@ def resolve(path: Path, span: Span = "latest", window: int = 1) -> list[Path]:
         raise ReadFault(f"Nothing matches `{path}`. Correct the path or put files there.")
     if SPAN in str(path):
         found = _of_spans(path, found, span, window)
-    return [Path(name) for name in found]
+    return [Path(name) for name in _without_repeats(found)]
 
 
 def fixed_part(path: Path) -> Path:
@@ -81,14 +81,31 @@ def _candidates(path):
         if is_archive_name(disk) and not disk.is_dir():
             break
     else:
-        return sorted(glob.glob(_with_star(path), recursive=True))
+        return _on_disk(path)
     found = []
     inner = _pattern("/".join(parts[count:]))
-    for archive in glob.glob(_with_star(disk), recursive=True):
+    for archive in _on_disk(disk):
         tree = Tree(Path(archive))
         names = [entry.name for entry in tree.entries()] + tree.folders()
         found += [f"{archive}/{name}" for name in names if inner.fullmatch(name)]
     return sorted(found)
+
+
+def _on_disk(path):
+    """All on disk that matches, sorted."""
+    if "**" not in path.parts:
+        return sorted(glob.glob(_with_star(path)))
+    # `glob` follows a link to a folder that it is in, 40 times, and two of them 2**40 times.
+    root = fixed_part(path)
+    tree, pattern = Tree(root), _pattern(str(path))
+    names = [entry.name for entry in tree.entries()] + tree.folders()
+    return sorted(found for name in names if pattern.fullmatch(found := str(Path(root, name))))
+
+
+def _without_repeats(found):
+    """Without what lies in a folder that matches too: it would be read twice."""
+    matched = set(found)
+    return [name for name in found if matched.isdisjoint(map(str, Path(name).parents))]
 
 
 def _with_star(path):

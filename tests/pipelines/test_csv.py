@@ -85,7 +85,7 @@ ROWS = b"a,b\ngood,1\n"
         (b'"x,1', "A quote is opened and not closed."),
         (b"x\xff,1", "The row is not valid UTF-8."),
         (b"x\0,1", "The row contains a zero byte."),
-        (b"x\ry,1", "The row cannot be parsed: new-line character seen in unquoted field"),
+        (b"x\ry,1", "The row has a carriage return"),
         (b"x,1e5", "The feature `b` is '1e5', which is no integer."),
         (
             b"x,99999999999999999999",
@@ -131,6 +131,41 @@ def test_too_long_rows(read):
     assert [r.index for r in bad] == [1]
     assert bad[0].reason == "The row is longer than 4,194,304 bytes."
     assert good[1].index == 2
+
+
+def test_an_open_quote_does_not_collect_the_lines_behind_it():
+    data = b'"abc\n' + b"x" * (6 * 2**20) + b"\n1,2\n"
+    stream = io.BufferedReader(io.BytesIO(data))
+    found = list(delimited.chunks(stream, 0, b"", Dialect(max_row_bytes=2**20)))
+    assert [(chunk.offset, chunk.index, chunk.fault) for chunk in found] == [
+        (0, 0, "A quote is opened and not closed."),
+        (5, 1, "The row is longer than 1,048,576 bytes."),
+        (5 + 6 * 2**20 + 1, 2, None),
+    ]
+
+
+def test_lines_that_each_open_a_quote_take_no_more_than_a_time_for_each():
+    # A quote is open behind each of them, whether or not one was before.
+    assert (
+        parse(b'a",""",\n' * 30_000, Dialect()).cells
+        == ["A quote is opened and not closed."] * 30_000
+    )
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ('"a,b\n' + "12345,some text\n" * 5_000, "damaged. A quote is opened"),
+        ("\n" * 70_000 + "a,b\n1,2\n", "does not end within the first 65,536 bytes"),
+        ("a" * 70_000 + ",b\n1,2\n", "does not end within the first 65,536 bytes"),
+    ],
+    ids=["open quote", "blank", "long"],
+)
+def test_a_header_that_does_not_end(tmp_path, monkeypatch, content, said):
+    monkeypatch.setattr(delimited, "HEADER_BYTES", 2**16)
+    (tmp_path / "x.csv").write_text(content)
+    (fault,) = locate.load({"type": "csv", "path": str(tmp_path / "x.csv")}).check()
+    assert said in fault
 
 
 def test_any_cut_into_chunks_gives_the_rows_of_the_whole(tmp_path, rows_of, monkeypatch):

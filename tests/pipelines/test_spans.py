@@ -52,11 +52,20 @@ def names(root, path, *args):
         ("day-2.zip/in/*.csv", (), ["day-2.zip/in/2.csv"]),
         ("day-2.zip/**/*.csv", (), ["day-2.zip/in/2.csv", "day-2.zip/in/deep/x.csv"]),
         ("day-*.zip/in/[!x].csv", (), ["day-2.zip/in/2.csv"]),
+        ("**", (), ["001", "010", "2", *(f"day-{d}.zip" for d in ("001", "010", "2")), "other"]),
+        ("day-2.zip/**", (), ["day-2.zip/in"]),
+        ("{SPAN}/**", (), ["010/a.csv", "010/b.csv", "010/c.txt"]),
         ("day-{SPAN}.zip/in/{SPAN}.csv", (1,), ["day-001.zip/in/001.csv"]),
     ],
 )
 def test_what_a_path_stands_for(days, path, args, expected):
     assert names(days, path, *args) == expected
+
+
+def test_links_in_circles_are_not_followed(days):
+    for name in ("round", "about"):
+        (days / "001" / name).symlink_to(days)
+    assert names(days, "**/001/**/b.csv") == ["001/b.csv"]
 
 
 @pytest.mark.parametrize(
