@@ -18,8 +18,18 @@ def repository() -> Path:
 @pytest.fixture(scope="session")
 def made_runs():
     """The module `made_runs.py`: runs that are written without running anything."""
-    path = Path(__file__).with_name("made_runs.py")
-    spec = importlib.util.spec_from_file_location("made_runs", path)
+    return _module("made_runs")
+
+
+@pytest.fixture(scope="session")
+def made_data():
+    """The module `made_data.py`: checks of data with every kind of feature, made likewise."""
+    return _module("made_data")
+
+
+def _module(name):
+    path = Path(__file__).with_name(f"{name}.py")
+    spec = importlib.util.spec_from_file_location(name, path)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module

@@ -66,7 +66,19 @@ STEPS = {
 }
 
 
-def make_run(store, config, name=RUN, *, last="Pusher", ending="COMPLETE", reason=None):
+def make_run(
+    store,
+    config,
+    name=RUN,
+    *,
+    last="Pusher",
+    ending="COMPLETE",
+    reason=None,
+    steps=None,
+    writers=None,
+    overrides=("push.destination=served",),
+    outside=None,
+):
     """Writes and records a run.
 
     Args:
@@ -75,11 +87,13 @@ def make_run(store, config, name=RUN, *, last="Pusher", ending="COMPLETE", reaso
         ending: COMPLETE, STOPPED (by that step), FAILED (in it), or INTERRUPTED (it is killed and
             nobody has recorded it).
         reason: a sentence for STOPPED and FAILED.
+        steps, writers: other ones than `STEPS` and `WRITERS`.
+        outside: step -> its inputs that other runs made, as numbers of artifacts.
     """
     store.metadata.begin_run(name, "made", {"config": str(config)})
-    store.keep_config(name, as_yaml(load_config(config, ("push.destination=served",))))
+    store.keep_config(name, as_yaml(load_config(config, overrides)))
     numbers = {}
-    for step, (inputs, outputs) in STEPS.items():
+    for step, (inputs, outputs) in (steps or STEPS).items():
         id = f"{step.lower()}-of-{name}"
         facts = {"libraries": {"python": "3.11", "numpy": "2.4.6"}}
         store.metadata.begin_execution(id, name, step, f"made:{step}", id, facts)
@@ -92,7 +106,7 @@ def make_run(store, config, name=RUN, *, last="Pusher", ending="COMPLETE", reaso
         for output, kind in outputs.items():
             directory = store.directory / uri / output
             directory.mkdir(parents=True)
-            WRITERS[kind](directory, store)
+            (writers or WRITERS)[kind](directory, store)
             made[output] = {"type": kind, "content_digest": f"{id}.{output}", "size_bytes": 1}
             made[output]["properties"] = {}
         document = {
@@ -100,7 +114,8 @@ def make_run(store, config, name=RUN, *, last="Pusher", ending="COMPLETE", reaso
             "summary": {"examples": 36, "note": "<b>bold</b>"},
             "seconds": 1.5,
             "outputs": made,
-            "inputs": {key: numbers[source] for key, source in inputs.items()},
+            "inputs": {key: numbers[source] for key, source in inputs.items()}
+            | (outside or {}).get(step, {}),
         }
         record = store.metadata.complete_execution(id, document, uri)
         numbers |= {f"{step}.{key}": output.number for key, output in record.outputs.items()}

@@ -17,7 +17,7 @@ from penstock.tfx.report import formats
 MOST_BINS, LEAST_BINS = 24, 8
 MOST_INTEGERS = 30
 """Integers in a narrower range than this have a bin each."""
-TAIL = 0.01
+TAIL = 0.02
 """The share at each end that may be cut off."""
 LONG_TAIL = 1.0
 """It is, where it is longer than this times the range of all other values."""

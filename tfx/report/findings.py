@@ -14,6 +14,8 @@ from penstock.tfx.report import formats, samples
 MOST_FEATURES, MOST_REASONS, MOST_RECORDS = 50, 6, 12
 LONGEST = 1200
 NAMES = {anomalies_pb2.AnomalyInfo.ERROR: "error", anomalies_pb2.AnomalyInfo.WARNING: "warning"}
+PARTS_OF_SOUND = ("seconds", "sample_rate_hz", "level_dbfs", "peak")
+PARTS_OF_SOUND += ("clipped_fraction", "silent_fraction")
 _RECORDS = re.compile(r" For example: `(.+)`\.$", re.DOTALL)
 
 
@@ -60,9 +62,11 @@ def _records(directory, keys) -> dict[str, dict]:
 
 
 def _row(name, info, records) -> dict:
-    base = name.split("/")[0]
+    base, _, part = name.partition("/")
+    # Of a record with both the one is shown that the anomaly is about.
+    what = "sound" if part in PARTS_OF_SOUND else "image"
     shown = [
-        {"key": example["key"], "image": example["image"], "sound": example["sound"]}
+        {"key": example["key"], "image": None, "sound": None, what: example[what]}
         | {
             "facts": [
                 f for f in example["facts"] if f[0] in (formats.label(name), formats.label(base))
