@@ -1,7 +1,8 @@
 """The report as a browser shows it: whole, offline, in light and dark, on a desk and on a telephone.
 
 Skipped where Chromium and its driver are missing (Debian: `apt-get install chromium
-chromium-driver`). The run is a made one (`tests/made_runs.py`), whose names try to break the page.
+chromium-driver`). The runs are made ones (`tests/made_runs.py`, `tests/made_data.py`), whose names
+try to break the page.
 """
 
 import json
@@ -43,6 +44,19 @@ def path(made_runs, repository, tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
+def data_path(made_runs, made_data, tmp_path_factory):
+    """The page of a check of data with every kind of feature, which have drifted."""
+    root = tmp_path_factory.mktemp("check")
+    store, config = Store(root / "store"), root / "config.yaml"
+    config.write_text("name: made\ndata: {source: {type: sklearn, dataset: iris}}\n")
+    first, second = "made-20260101-000000-00000001", "made-20260102-000000-00000002"
+    made_data.make(made_runs, store, config, first)
+    made_data.make(made_runs, store, config, second, changed=True, baseline=first)
+    write_report(second, str(store.directory), None, str(root / "page.html"))
+    return root / "page.html"
+
+
+@pytest.fixture(scope="module")
 def browser():
     from selenium import webdriver
     from selenium.webdriver.chrome.service import Service
@@ -67,13 +81,13 @@ def browser():
 def show(browser, path):
     """`show(size, scheme)` opens the page, with everything that can be folded out folded out."""
 
-    def open_page(size=DESK, scheme="light"):
+    def open_page(size=DESK, scheme="light", page=path):
         media = {"features": [{"name": "prefers-color-scheme", "value": scheme}]}
         browser.execute_cdp_cmd("Emulation.setEmulatedMedia", media)
         metrics = {"width": size[0], "height": size[1], "deviceScaleFactor": 1}
         metrics["mobile"] = size == TELEPHONE
         browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
-        browser.get(path.as_uri())
+        browser.get(page.as_uri())
         browser.execute_script("document.querySelectorAll('details').forEach(d => d.open = true)")
         return browser
 
@@ -104,7 +118,7 @@ def test_pictures_are_loaded_headings_are_there_and_figures_have_captions(show):
             headings: all('h1, h2').map(h => h.textContent),
             figures: all('figure').length,
             bare: all('figure').filter(f => !f.querySelector('figcaption')?.textContent.trim()).length,
-            flat: all('svg').filter(s => s.getBoundingClientRect().height < 50).length,
+            flat: all('svg:not(.spark)').filter(s => s.getBoundingClientRect().height < 50).length,
             targets: all('nav a').filter(a => !document.querySelector(a.getAttribute('href'))).length,
         }""")
     assert (found["images"], found["broken"]) == (30, 0)
@@ -121,10 +135,32 @@ def test_pictures_are_loaded_headings_are_there_and_figures_have_captions(show):
     assert (found["bare"], found["flat"], found["targets"]) == (0, 0, 0)
 
 
+def test_a_page_of_data_asks_for_nothing_and_shows_what_it_has(show, browser, data_path):
+    _requests(browser)  # those of earlier pages
+    show(page=data_path)
+    asked = [address for address in _requests(browser) if not address.startswith("data:")]
+    assert asked == [data_path.as_uri()]
+    assert browser.get_log("browser") == []
+    found = browser.execute_script("""
+        const all = selector => [...document.querySelectorAll(selector)];
+        return {
+            broken: all('img').filter(i => !i.complete || !i.naturalWidth).length,
+            images: all('img').length,
+            figures: all('figure').length,
+            bare: all('figure').filter(f => !f.querySelector('figcaption')?.textContent.trim()).length,
+            flat: all('svg:not(.spark)').filter(s => s.getBoundingClientRect().height < 20).length,
+            empty: all('.spark path').filter(p => p.getBoundingClientRect().height < 1).length,
+        }""")
+    assert (found["broken"], found["bare"], found["flat"], found["empty"]) == (0, 0, 0, 0)
+    assert found["images"] == 12 + 2 * 3  # samples, and three records of each of two anomalies
+    assert found["figures"] > 20
+
+
 @pytest.mark.parametrize("size", [DESK, (768, 900), TELEPHONE], ids=["desk", "tablet", "telephone"])
-def test_the_page_is_no_wider_than_the_window_with_everything_folded_out(show, size):
+@pytest.mark.parametrize("of", ["path", "data_path"], ids=["a model", "data"])
+def test_the_page_is_no_wider_than_the_window_with_everything_folded_out(show, size, of, request):
     """Wide tables and drawings scroll in boxes of their own."""
-    browser = show(size)
+    browser = show(size, page=request.getfixturevalue(of))
     width = browser.execute_script("return document.documentElement.scrollWidth")
     assert width <= size[0]
     outside = browser.execute_script("""
@@ -171,10 +207,11 @@ def test_contrast_is_computed_as_the_standard_says():
     assert _contrast((119, 119, 119), (255, 255, 255)) == pytest.approx(4.48, abs=0.005)  # #777
 
 
-def test_text_is_readable_in_light_and_in_dark(show):
-    grounds = {}
+@pytest.mark.parametrize("of", ["path", "data_path"], ids=["a model", "data"])
+def test_text_is_readable_in_light_and_in_dark(show, of, request):
+    grounds, page = {}, request.getfixturevalue(of)
     for scheme in ("light", "dark"):
-        found = show(scheme=scheme).execute_script(CONTRASTS)
+        found = show(scheme=scheme, page=page).execute_script(CONTRASTS)
         grounds[scheme] = _luminance(found["ground"])
         assert len(found["colors"]) > 4  # text, quiet text, links, good, bad
         for color in found["colors"]:
