@@ -17,7 +17,7 @@ from penstock.pipelines.validation.finding import (
     Kind,
     has_numbers,
     lists_all_values,
-    num_of_nan,
+    num_not_finite,
     value_counts,
 )
 from penstock.pipelines.validation.settings import ComparisonConfig, DriftConfig
@@ -125,7 +125,7 @@ def _of_feature(name, mine, other, limits, reference, split, alpha) -> Iterator[
     make = _Make(name, reference, split)
     # What derived features lack, the feature that they are derived from lacks too.
     if limits.infinity_norm is not None and all(examples) and "/" not in name:
-        yield make.missing(_missing(mine), _missing(other), examples, limits.infinity_norm, alpha)
+        yield make.missing((mine, other), examples, limits.infinity_norm, alpha)
     sizes = [_size(statistics) for statistics in (mine, other)]
     if mine.type != other.type or not all(sizes):
         return
@@ -142,22 +142,20 @@ def _is_text(statistics):
 
 
 def _missing(statistics):
-    """The share of examples without the feature, or whose values are NaN."""
+    """The share of examples without the feature, or whose values are NaN or infinite."""
     common = common_stats(statistics)
-    present = common.num_non_missing
-    if statistics.WhichOneof("stats") == "num_stats" and common.tot_num_values:
-        present *= 1 - num_of_nan(statistics) / common.tot_num_values
+    present = common.num_non_missing * _finite(statistics)
     return 1 - present / (common.num_non_missing + common.num_missing)
 
 
+def _finite(statistics) -> float:
+    """The share of values that a distribution of numbers has; of other values all."""
+    total = common_stats(statistics).tot_num_values
+    return 1 - num_not_finite(statistics) / total if total else 1.0
+
+
 def _size(statistics):
-    common = common_stats(statistics)
-    if statistics.WhichOneof("stats") == "num_stats":
-        if not has_numbers(statistics):
-            return 0
-        present = 1 - num_of_nan(statistics) / common.tot_num_values
-        return distances.sample_size(common) * present
-    return distances.sample_size(common) if common.tot_num_values else 0
+    return distances.sample_size(common_stats(statistics)) * _finite(statistics)
 
 
 @dataclass(frozen=True)
@@ -187,10 +185,12 @@ class _Make:
     def _word(self):
         return "drift" if self.reference.is_drift else "skew"
 
-    def missing(self, mine, other, examples, limit, alpha):
+    def missing(self, statistics, examples, limit, alpha):
+        mine, other = map(_missing, statistics)
         distance = distances.share_distance(mine, other, examples, alpha)
+        what = "missing, NaN or infinite" if any(map(num_not_finite, statistics)) else "missing"
         sentence = (
-            f"It is missing in {mine:.1%} of the split `{self.split}`, and in {other:.1%} of "
+            f"It is {what} in {mine:.1%} of the split `{self.split}`, and in {other:.1%} of "
             f"{self.reference.called}; {_allowed_shares(limit, distance.chance)}."
         )
         kind = Kind.COMPARATOR_L_INFTY_HIGH
@@ -229,7 +229,7 @@ class _Make:
         distance = distances.jensen_shannon(*reversed(histograms), sizes[::-1], alpha)
         here, there = mine.num_stats, other.num_stats
         factor = _other_unit(mine, other)
-        means = f"mean {here.mean:.4g}, there {there.mean:.4g}"
+        means = f"mean {_rounded(here.mean)}, there {_rounded(there.mean)}"
         if factor:
             means += f" (all are as if multiplied by {factor:.3g}: another unit?)"
         low, high = distance.where
@@ -256,8 +256,12 @@ class _Make:
         )
 
 
+def _rounded(mean):
+    return f"{mean:,.0f}" if 1e4 <= abs(mean) < 1e15 else f"{mean:.4g}"
+
+
 def _is_missing(statistics):
-    return common_stats(statistics).num_missing > 0 or num_of_nan(statistics) > 0
+    return common_stats(statistics).num_missing > 0 or num_not_finite(statistics) > 0
 
 
 def _possible(statistics, value):

@@ -5,7 +5,12 @@ from dataclasses import dataclass
 
 from tensorflow_metadata.proto.v0 import anomalies_pb2, statistics_pb2
 
-from penstock.pipelines.statistics_files import NUM_CLASSES, common_stats, custom_stat
+from penstock.pipelines.statistics_files import (
+    NUM_CLASSES,
+    NUM_INFINITE,
+    common_stats,
+    custom_stat,
+)
 
 Kind = anomalies_pb2.AnomalyInfo
 SHOWN = 5
@@ -36,9 +41,16 @@ class Finding:
     shows: Callable[[statistics_pb2.FeatureNameStatistics], bool] | None = None
 
 
+def number(value: float) -> str:
+    """A number as a person reads it, with the nine digits that tell any two float32 apart."""
+    whole = float(value).is_integer() and abs(value) < 1e15
+    return f"{value:,.0f}" if whole else f"{value:.9g}"
+
+
 def counted(pairs: list[tuple[str, float]]) -> str:
     """(value, count) pairs in words, a few of them: `'emu' (2 times) and 3 more`."""
-    shown = ", ".join(f"{value!r} ({count:g} times)" for value, count in pairs[:SHOWN])
+    times = ("once" if count == 1 else f"{number(count)} times" for _, count in pairs)
+    shown = ", ".join(f"{v!r} ({n})" for (v, _), n in zip(pairs[:SHOWN], times, strict=False))
     return shown + (f" and {len(pairs) - SHOWN} more" if len(pairs) > SHOWN else "")
 
 
@@ -61,6 +73,12 @@ def lists_all_values(statistics) -> bool:
 def num_of_nan(statistics) -> int:
     """How many NaN a feature of numbers has."""
     return max((h.num_nan for h in statistics.num_stats.histograms), default=0)
+
+
+def num_not_finite(statistics) -> int:
+    """How many NaN and infinities a feature has."""
+    infinite = custom_stat(statistics, NUM_INFINITE)
+    return num_of_nan(statistics) + (int(infinite.num) if infinite else 0)
 
 
 def has_numbers(statistics) -> bool:

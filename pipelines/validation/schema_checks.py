@@ -24,6 +24,7 @@ from penstock.pipelines.validation.finding import (
     has_numbers,
     lists_all_values,
     num_of_nan,
+    number,
     value_counts,
 )
 
@@ -80,12 +81,10 @@ def _of_feature(found, feature, schema, alpha):
 
 def _presence(common, feature):
     total = common.num_non_missing + common.num_missing
-    fraction = common.num_non_missing / total
-    if fraction < feature.presence.min_fraction:
-        sentence = (
-            f"Expected in at least {feature.presence.min_fraction:.2%} of the examples, "
-            f"found in {fraction:.2%}"
-        )
+    least = feature.presence.min_fraction
+    if common.num_non_missing / total < least:
+        of = "every example" if least == 1 else f"at least {least:.2%} of the examples"
+        sentence = f"Expected in {of}, missing in {common.num_missing:,} of {total:,}"
         kind = Kind.FEATURE_TYPE_LOW_FRACTION_PRESENT
         yield kind, "Absent too often", sentence, _is_missing
     # One is what TFDV infers for every feature; a small split without an optional one is no fault.
@@ -185,13 +184,13 @@ def _range(statistics, feature):
         return
     num_nan = num_of_nan(statistics)
     if getattr(domain, "disallow_nan", False) and num_nan:
-        sentence = f"Expected no NaN, found {num_nan}"
+        sentence = f"Expected no NaN, found {num_nan:,}"
         yield Kind.FLOAT_TYPE_HAS_NAN, "NaN", sentence, lambda s: num_of_nan(s) > 0
     if not has_numbers(statistics):
         return
     low, high = domain.min, domain.max
     if domain.HasField("min") and stats.min < low:
-        sentence = f"Expected at least {low:g}, found {stats.min:g}"
+        sentence = f"Expected at least {number(low)}, found {number(stats.min)}"
         yield (
             kinds[0],
             "Value too small",
@@ -199,7 +198,7 @@ def _range(statistics, feature):
             lambda s: has_numbers(s) and s.num_stats.min < low,
         )
     if domain.HasField("max") and stats.max > high:
-        sentence = f"Expected at most {high:g}, found {stats.max:g}"
+        sentence = f"Expected at most {number(high)}, found {number(stats.max)}"
         yield (
             kinds[1],
             "Value too large",
@@ -216,10 +215,10 @@ def _has_infinity(statistics):
 
 
 def _undecodable(statistics, is_image):
-    number = _num_undecodable(statistics)
-    if number:
+    undecodable = _num_undecodable(statistics)
+    if undecodable:
         what = "images" if is_image else "recordings"
-        sentence = f"{number:g} {what} cannot be decoded"
+        sentence = f"{number(undecodable)} {what} cannot be decoded"
         kind = Kind.LOW_SUPPORTED_IMAGE_FRACTION
         yield kind, f"Undecodable {what}", sentence, lambda s: _num_undecodable(s) > 0
 

@@ -213,8 +213,17 @@ def test_a_feature_absent_too_often():
     assert kinds(found) == {("size", Kind.FEATURE_TYPE_LOW_FRACTION_PRESENT)}
     (sentence,) = anomalies.sentences(found, Kind.ERROR)
     assert sentence == (
-        "`size`: Expected in at least 100.00% of the examples, found in 25.00% in the split `train`."
+        "`size`: Expected in every example, missing in 3 of 4 in the split `train`."
     )
+
+
+def test_numbers_that_differ_little_are_told_apart():
+    inferred = schema.infer(listed(dataset(1, size=numbers(1.0))))
+    inferred.feature[0].float_domain.max = 1_000_000
+    for value, said in ((1_000_001.0, "1,000,001"), (1_000_000.25, "1000000.25")):
+        found = anomalies.validate(listed(dataset(1, size=numbers(value))), inferred)
+        (sentence,) = anomalies.sentences(found, Kind.ERROR)
+        assert sentence.startswith(f"`size`: Expected at most 1,000,000, found {said} in the split")
 
 
 def test_sentence_names_the_new_class():
@@ -292,7 +301,9 @@ def test_a_column_that_is_always_false_stops_no_run():
     found = anomalies.validate(seen, schema.infer(seen))
     assert anomalies.sentences(found, Kind.ERROR) == []
     (sentence,) = anomalies.sentences(found, Kind.WARNING)
-    assert sentence.startswith("`deleted`: All examples of the training split are of one class, 'fals")
+    assert sentence.startswith(
+        "`deleted`: All examples of the training split are of one class, 'fals"
+    )
 
 
 def test_classes_without_examples_are_a_warning():
