@@ -6,6 +6,7 @@ batch (`analyzer_values.py`); accumulators that merge in any order take them in
 """
 
 import json
+import shutil
 from pathlib import Path
 
 import apache_beam as beam
@@ -41,6 +42,7 @@ def analyze(
         return state
     _check(analyzers, shards, read)
     scratch = Path(scratch) / "analyzers"
+    shutil.rmtree(scratch, ignore_errors=True)  # of an attempt that was killed
     scratch.mkdir()
     with new_pipeline() as pipeline:
         (

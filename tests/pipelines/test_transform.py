@@ -322,6 +322,18 @@ def test_an_analyzers_fault_is_told_without_beams_traceback(raw, tmp_path, monke
         run(raw, folder(tmp_path, "values"), TooManyValues())
 
 
+def test_an_attempt_that_was_killed_is_forgotten(raw, tmp_path):
+    """Its runs are in the scratch folder, which a step that is tried again gets back."""
+    scratch = tmp_path / "scratch"
+    (scratch / "analyzers").mkdir(parents=True)
+    (scratch / "analyzers" / "fault.json").write_text('"of the attempt before"')
+    (tmp_path / "state").mkdir()
+    read = read_features(Everything(), FEATURES)
+    shards = [str(path) for path in examples.shard_paths(raw, "train")]
+    state = analyze(shards, Everything(), FEATURES, read, tmp_path / "state", scratch)
+    assert "words" in state
+
+
 def test_an_empty_training_split_is_told(tmp_path):
     (tmp_path / "shard").touch()
     read = read_features(Everything(), FEATURES)
