@@ -3,7 +3,7 @@
 Ingredients of the key (a test changes each once):
 
 - `component`: the component's module and name;
-- `parameters`: its resolved parameters, defaults included;
+- `parameters`: its resolved parameters, defaults included, that can change an output;
 - `inputs`: the content digest of each input artifact;
 - `outputs`: type and format version of each output;
 - `code`: the syntax tree of each module that it runs (`code_fingerprint.py`): its own, those that
@@ -80,7 +80,7 @@ def ingredients(
     component, parameters = step.component, step.parameters
     return {
         "component": component.reference(),
-        "parameters": parameters.model_dump(mode="json"),
+        "parameters": component.keyed(parameters),
         "inputs": {name: inputs[name].content_digest for name in sorted(inputs)},
         "outputs": {
             name: f"{kind.__name__} {kind.format_version}"

@@ -109,6 +109,11 @@ class Component:
         return Environment()
 
     @classmethod
+    def keyed(cls, parameters: Config) -> dict:
+        """The parameters as they enter the cache key: without those that can change no output."""
+        return parameters.model_dump(mode="json")
+
+    @classmethod
     def modules(cls, parameters: Config) -> tuple[str, ...]:
         """Modules that it runs but does not import statically (a task's, a source's)."""
         del parameters

@@ -153,6 +153,17 @@ def test_settings_that_cannot_be_are_named(train, message):
         config(**train)
 
 
+def test_only_what_can_change_the_model_trains_again(trained):
+    def keyed(**train):
+        parameters = trained.parameters.model_copy(update={"train": config(**train)})
+        return Trainer.keyed(parameters)
+
+    how = {"checkpoint_every_steps": 3, "checkpoint_every_seconds": 5.0, "input_memory_mb": 7}
+    assert keyed(cache="off", **how) == keyed()
+    assert keyed(shuffle_buffer=100) != keyed()
+    assert keyed(tensorboard=False) != keyed()  # its logs are part of the Model
+
+
 def test_splits_of_a_mixture_are_looked_for(texts, workshop):
     train = config(mixture={"train": 1, "extr": 1, "test": 1})
     with pytest.raises(ValueError, match=r"`train.mixture`.*'extr'.*evaluated \('test'\)"):

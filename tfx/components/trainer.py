@@ -15,6 +15,13 @@ from penstock.tfx.component import Component, Environment, ExecutionContext
 from penstock.tfx.training.config import TrainConfig
 
 LIBRARIES = ("tensorflow", "keras", "keras-hub", "numpy")
+WITHOUT_EFFECT = (
+    "cache",
+    "input_memory_mb",
+    "checkpoint_every_steps",
+    "checkpoint_every_seconds",
+)
+"""Settings of `train` that change how a training goes about it and nothing that comes out of it."""
 
 
 class Trainer(Component):
@@ -39,6 +46,13 @@ class Trainer(Component):
         wanted = parameters.train.strategy
         on_cpu = wanted == "cpu" or (wanted == "auto" and not accelerator_visible())
         return Environment(tensorflow=True, devices="cpu" if on_cpu else "auto")
+
+    @classmethod
+    def keyed(cls, parameters):
+        found = super().keyed(parameters)
+        for name in WITHOUT_EFFECT:
+            del found["train"][name]
+        return found
 
     @classmethod
     def modules(cls, parameters):

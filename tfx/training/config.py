@@ -130,9 +130,8 @@ class TrainConfig(Config):
 
     `deterministic: auto` means on CPU, where it costs little; a resumed run then equals an
     uninterrupted one bit for bit. `checkpoint_every_seconds` is how much work a kill may lose.
-    A change of any setting trains again, also of those that leave the weights as they are
-    (`tensorboard`, `checkpoint_every_steps`, `checkpoint_every_seconds`, `cache`,
-    `input_memory_mb`).
+    A change of any setting trains again but for `cache`, `input_memory_mb`, `checkpoint_every_steps`
+    and `checkpoint_every_seconds`, which change nothing that comes out.
 
     Batches:
     - `prepare: stored` lets Transform write the prepared examples once; `on_the_fly` prepares the raw
