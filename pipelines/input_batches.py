@@ -209,6 +209,11 @@ def _check(parts, batching, cache, scratch):
                 f"{sorted(first.tensors)}. Received: {sorted(split.tensors)}, or other shapes or "
                 "dtypes. Prepare them with the same task and settings."
             )
+        if _way(split) != _way(first):
+            raise ValueError(
+                "Splits that are mixed must be prepared in one way. Expected: all of them stored, or "
+                "one preparation and one state for all. Received: several. Prepare them alike."
+            )
         if not split.examples or not weight > 0:
             raise ValueError(
                 "Each split that is trained on must have an example and a weight above 0. "
@@ -226,6 +231,12 @@ def _check(parts, batching, cache, scratch):
     _check_padding(batching.padding, first.tensors)
 
 
+def _way(split):
+    """What its records are decoded with."""
+    way = split.on_the_fly
+    return way and (id(way.preparation), id(way.state))
+
+
 def _check_padding(padding, tensors):
     unknown = set(padding) - {name for name, tensor in tensors.items() if tensor.ragged_rank}
     if unknown:
@@ -234,10 +245,17 @@ def _check_padding(padding, tensors):
             f"Tensors: {', '.join(sorted(tensors))}."
         )
     for name, value in padding.items():
-        try:
-            tf.constant(value, tensors[name].dtype)
-        except (TypeError, ValueError) as error:
+        if not _fits(value, tf.as_dtype(tensors[name].dtype)):
             raise ValueError(
                 f"`train.padding` of `{name}` must be of its dtype, {tensors[name].dtype}. "
                 f"Received: {value!r}."
-            ) from error
+            )
+
+
+def _fits(value, dtype):
+    try:
+        tf.constant(value, dtype)
+        # TensorFlow takes -1 for 255 where bytes are wanted.
+        return not dtype.is_integer or dtype.min <= value <= dtype.max
+    except (TypeError, ValueError):
+        return False

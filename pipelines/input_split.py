@@ -115,7 +115,7 @@ class PreparedSplit:
         return self.examples * of_example + self._varying_bytes(varying)
 
     def _varying_bytes(self, varying):
-        if not varying:
+        if not varying or not self.examples:
             return 0
         if self.on_the_fly is not None:
             return self._sampled_bytes(varying)
@@ -132,7 +132,8 @@ class PreparedSplit:
     @property
     def identity(self) -> list:
         """Tells this split's files from others; for what is kept of it in a scratch directory."""
-        files = [(Path(path).name, Path(path).stat().st_size) for path in self.paths]
+        stats = [Path(path).stat() for path in self.paths]
+        files = [(p, s.st_size, s.st_mtime_ns) for p, s in zip(self.paths, stats, strict=True)]
         return [files, {name: tensor.to_json() for name, tensor in sorted(self.tensors.items())}]
 
 

@@ -295,6 +295,7 @@ def test_directories_are_mixed_by_weight(directory, tmp_path):
         ({"host": (0, 5)}, r"at least the number of hosts \(5\). Received: 4"),
         ({"buckets": Buckets(), "padding": {"target": 1}}, "name ragged tensors. Received: target"),
         ({"buckets": Buckets(), "padding": {"targets": 0.5}}, "its dtype, int64. Received: 0.5"),
+        ({"buckets": Buckets(), "padding": {"inputs/ids": 2**40}}, "its dtype, int32. Received: 1099"),
     ],
 )  # fmt: skip
 def test_settings_that_do_not_fit_are_named(directory, batching, message):
@@ -314,3 +315,15 @@ def test_parts_that_do_not_fit_are_named(directory, tmp_path):
         inputs.open_batches([(split, 1.0), (wider, 1.0)], inputs.Batching(4), seed=0)
     with pytest.raises(ValueError, match="weight above 0. Received: 29 examples, weight 0"):
         inputs.open_batches([(split, 0.0)], inputs.Batching(4), seed=0)
+
+
+def test_a_disk_cache_is_of_one_place(tmp_path):
+    """Files of the same names and sizes in another directory have other contents."""
+    tensors = {name: tensor for name, tensor in TENSORS.items() if name != "targets"}
+    first = write(tmp_path / "first", range(10, 31), tensors=tensors)
+    other = write(tmp_path / "other", range(73, 94), tensors=tensors)
+    sizes = [[file.stat().st_size for file in sorted(p.iterdir())] for p in (first, other)]
+    assert sizes[0] == sizes[1]
+    for path, numbers in ((first, range(10, 31)), (other, range(73, 94))):
+        found = batches(path, 6, cache="disk", scratch=tmp_path)
+        assert {key for batch in found for key in batch[3]} == {b"k%d" % i for i in numbers}

@@ -1,6 +1,7 @@
 """Examples prepared on the fly: the same batches, bit for bit, as those that Transform stores."""
 
 import io
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -164,4 +165,14 @@ def test_faults_are_named(both, way):
     other = inputs.OnTheFly(way.directory, Other(), way.state)
     with pytest.raises(ValueError, match="gives other tensors than.*Received: .*'targets'"):
         inputs.prepared_split(both[3], "train", other)
-    assert isinstance(inputs.prepared_split(both[2], "train", way), PreparedSplit)
+    stored = inputs.prepared_split(both[2], "train", way)
+    assert isinstance(stored, PreparedSplit)
+    read = inputs.prepared_split(both[3], "train", way)
+    with pytest.raises(ValueError, match="mixed must be prepared in one way"):
+        inputs.open_batches([(stored, 1.0), (read, 1.0)], inputs.Batching(4), seed=0)
+
+
+def test_a_split_without_examples_is_named(both, way):
+    split = replace(inputs.prepared_split(both[3], "train", way), examples=0)
+    with pytest.raises(ValueError, match="must have an example.*Received: 0 examples"):
+        inputs.open_batches([(split, 1.0)], inputs.Batching(4), seed=0)
