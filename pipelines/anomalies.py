@@ -117,7 +117,10 @@ def to_proto(found: Found, schema: schema_pb2.Schema) -> anomalies_pb2.Anomalies
     proto = anomalies_pb2.Anomalies(
         baseline=schema, anomaly_name_format=anomalies_pb2.Anomalies.SERIALIZED_PATH
     )
-    for finding in sorted(found.findings, key=lambda f: (f.feature, f.kind, f.sentence)):
+    # Errors come first: the first sentence is all that a summary has room for.
+    for finding in sorted(
+        found.findings, key=lambda f: (f.feature, not f.is_error, f.kind, f.sentence)
+    ):
         if finding.feature:
             info = proto.anomaly_info[finding.feature]
             if not info.reason:

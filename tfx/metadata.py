@@ -326,10 +326,10 @@ class Metadata:
             candidate: the content digest of the statistics to be compared with them.
 
         Returns:
-            Those of other data, or None. The very same data are compared as they were when they
-            passed, so that an unchanged run is a cached one; unless they passed although they had
-            drifted (`on_anomaly: warn`): then they have been accepted, and are compared with
-            themselves.
+            Those of other data, or None. Damaged ones are passed over. The very same data are
+            compared as they were when they passed, so that an unchanged run is a cached one; unless
+            they passed although they had drifted (`on_anomaly: warn`): then they have been accepted,
+            and are compared with themselves.
         """
         query = (
             sa.select(associations.c.execution, artifacts.c.properties)
@@ -350,7 +350,8 @@ class Metadata:
                 continue
             if statistics.content_digest != candidate or properties.get("drifted"):
                 return statistics
-            return baseline if baseline and baseline.state == LIVE else None
+            if baseline is None or baseline.state == LIVE:
+                return baseline
         return None
 
     def output_of(self, run: str, step: str, output: str) -> ArtifactRecord | None:

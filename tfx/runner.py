@@ -136,10 +136,19 @@ def _unknown_runs(pipeline: Pipeline, store: Store) -> list[str]:
             faults.append(f"`data.drift.baseline` must be the name of a run: {error}")
             continue
         wanted = source.candidate
-        if run != source.run or store.metadata.output_of(run, wanted.step, wanted.output) is None:
+        artifact = store.metadata.output_of(run, wanted.step, wanted.output)
+        if run != source.run or artifact is None:
             faults.append(
                 f"`data.drift.baseline` must be the full name of a run with the step "
                 f"{wanted.step} complete. Received: {source.run!r}. `penstock runs` lists them."
+            )
+            continue
+        try:
+            published.check_quickly((store.directory / artifact.uri).parent)
+        except published.CorruptArtifact as damage:
+            faults.append(
+                f"`data.drift.baseline` names the run {source.run!r}, whose statistics cannot be "
+                f"compared with: {damage} Name another run, or `latest`."
             )
     return faults
 
@@ -233,9 +242,10 @@ class _Run:
         state.inputs, state.numbers = {}, {}
         for name, source in state.step.inputs.items():
             if isinstance(source, Earlier):
-                artifact = self._earlier(source)
-                if artifact is not None and not self._is_whole(artifact):
-                    artifact = None
+                # One that is damaged is marked so, and the next is asked for.
+                while artifact := self._earlier(source):
+                    if self._is_whole(artifact):
+                        break
             else:
                 artifact = self.states[source.step].record.outputs[source.output]
             if artifact is not None:

@@ -320,6 +320,21 @@ def test_classes_without_examples_are_a_warning():
     ]
 
 
+def test_what_stops_a_run_is_said_first():
+    names = ("cat", "dog", "emu")
+    seen = listed(
+        dataset(1000, label=labels(*[0, 1] * 500, names=names)),
+        dataset(1000, "test", label=labels(*[0] * 999, 2, names=names)),
+    )
+    (sentence,) = anomalies.sentences(anomalies.validate(seen, schema.infer(seen)), Kind.ERROR)
+    assert sentence == (
+        # 0.058 = 3 sqrt(0.25 (1 - 0.25) (1/1000 + 1/1000)).
+        "`label`: Values that the schema does not know: 'emu' (once) in the split `test`. 'dog' makes "
+        "up 50.0% of the split `train` and 0.0% of `test`; at most 10.0% difference is expected (and "
+        "5.8% for chance)."
+    )
+
+
 def test_text_and_audio_have_no_domain():
     texts, sounds = TextStatistics(), AudioStatistics()
     texts.add(["a"])

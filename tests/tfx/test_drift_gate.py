@@ -52,7 +52,8 @@ def test_compared_with_the_last_data_that_passed(check):
     )
     assert moved.reason.endswith(
         "Correct the data; or, if they are to be like this from now on, run once with "
-        "`data.on_anomaly=warn`: later runs are compared with this one."
+        "`data.on_anomaly=warn`: later runs are compared with this one. What is different every "
+        "night, as a date, is left out by `data.anomalies: {x: ignore}`."
     )
     # What was stopped is no measure for others, and stays stopped.
     assert check("moved again", 5, seed=1).state == "STOPPED"
@@ -77,6 +78,24 @@ def test_a_baseline_must_be_the_name_of_a_run(check):
     assert check("first", 0).state == "COMPLETE"
     with pytest.raises(ValueError, match=r"must be the full name of a run.*Received: 'fir'"):
         check("second", 0, baseline="fir")
+
+
+def test_a_damaged_baseline_is_passed_over(check):
+    """Another one is taken: without any, data that have moved would pass unseen."""
+
+    def damage(run):
+        artifact = check.store.metadata.output_of(run, "StatisticsGen", "statistics")
+        (check.store.directory / artifact.uri / "statistics.binpb").write_bytes(b"")
+
+    assert check("first", 0).state == "COMPLETE"
+    assert check("second", 0, seed=1).state == "COMPLETE"
+    damage("second")
+    assert check("moved", 5, seed=2).state == "STOPPED"
+    damage("first")
+    with pytest.raises(
+        ValueError, match=r"names the run 'first', whose statistics cannot be compa"
+    ):
+        check("named", 5, seed=2, baseline="first")
 
 
 # The step ---------------------------------------------------------------------------------------

@@ -155,6 +155,12 @@ def _reason(errors, stopping, drifted):
             "Correct the data; or, if they are to be like this from now on, run once with "
             "`data.on_anomaly=warn`: later runs are compared with this one."
         )
+        always = next((finding.feature for finding in stopping if finding.feature), None)
+        if always:
+            how += (
+                " What is different every night, as a date, is left out by `data.anomalies: "
+                f"{{{always}: ignore}}`."
+            )
     # The whole of the first; of the others as much as a person reads in a terminal.
     shown = [told[0], *map(_first_sentence, told[1:SHOWN])]
     problem = "differ from earlier data" if drifted else "do not fit the schema"
