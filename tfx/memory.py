@@ -9,13 +9,18 @@ WORKER_MB = 2000
 
 def memory_allows_worker() -> bool:
     """Whether another worker can start without pushing the machine to its limit (True if unknown)."""
+    return free_bytes() > WORKER_MB * 2**20
+
+
+def free_bytes() -> float:
+    """Memory that the machine and this process's container have left; infinite if unknown."""
     try:
         with open("/proc/meminfo") as file:
             lines = dict(line.split(":", 1) for line in file)
         free = int(lines["MemAvailable"].split()[0]) * 1024
     except (OSError, KeyError, ValueError):
-        return True
-    return min(free, _free_in_container()) > WORKER_MB * 2**20
+        return math.inf
+    return min(free, _free_in_container())
 
 
 def _free_in_container() -> float:

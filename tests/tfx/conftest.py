@@ -111,7 +111,8 @@ class Workshop:
         """What `penstock doctor` asks `throughput.measure`."""
         directories = {n: str(self.root / n) for n in ("transformed", "state", "examples")}
         train = {"strategy": "cpu", **train}
-        return {**directories, "task": TASK, "task_config": SECTIONS, "train": train, "seed": 0}
+        more = {"scratch": str(self.root), "task": TASK, "task_config": SECTIONS}
+        return {**directories, **more, "train": train, "seed": 0}
 
     def model(self, context):
         """A Trainer's output as the next step's input."""

@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from penstock.tfx.doctor import bottleneck, throughput
+from penstock.tfx.doctor import bottleneck, speed, throughput
 from penstock.tfx.doctor.speed import check_speed
 from penstock.tfx.load_config import resolve
 
@@ -80,6 +80,38 @@ def test_every_part_is_measured(workshop, monkeypatch):
     assert min(*rates, found["training"]["rate"], found["changed"]["train.cache=off"]["rate"]) > 0
     assert 0 <= found["training"]["waiting"] <= 1
     json.dumps(found)
+
+
+@pytest.mark.parametrize(
+    ("train", "free", "tried"),
+    [
+        ({}, 2**40, [("cache", "off"), ("batch_size", 64)]),
+        ({"cache": "off"}, 2**40, [("cache", "memory"), ("batch_size", 64)]),
+        # 60 images of 8x8 bytes and a label of 8 each: 4,320 bytes.
+        ({"cache": "disk", "batch_size": 8}, 8_640, [("batch_size", 16)]),
+    ],
+    ids=["in memory", "room", "no room"],
+)
+def test_memory_is_tried_where_it_has_room(workshop, monkeypatch, train, free, tried):
+    monkeypatch.setattr("penstock.tfx.memory.free_bytes", lambda: free)
+    monkeypatch.setattr(throughput, "_measured", throughput._alternatives)
+    found = throughput.measure(workshop.speed_request(xla="off", **train))
+    assert found[: len(tried)] == tried
+    assert sum(name == "cache" for name, _ in found) == sum(name == "cache" for name, _ in tried)
+
+
+def test_smaller_last_batches_count_for_what_they_are(workshop, monkeypatch):
+    monkeypatch.setattr(throughput, "READ_BATCH", 40)
+    monkeypatch.setattr(throughput, "_measured", throughput._preparation)
+    monkeypatch.setattr(throughput, "rate", lambda batches, size: size)
+    # 60 examples are batches of 40 and 20.
+    found = throughput.measure(workshop.speed_request())
+    assert set(found.values()) == {30.0}
+
+
+def test_an_empty_folder_stays_empty(tmp_path):
+    assert speed._artifacts("digits", tmp_path, None) is None
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_without_prepared_data_there_is_nothing_to_measure(tmp_path):

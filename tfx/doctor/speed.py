@@ -9,6 +9,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 from penstock.tfx.doctor.bottleneck import judge
@@ -44,22 +45,28 @@ def check_speed(config: RunConfig, directory: Path, database: str | None) -> lis
         "train": config.pipeline.train.model_dump(mode="json"),
         "seed": config.pipeline.seed,
     }
-    return _measured(request)
+    # Made here: the process that measures may be killed, and must leave nothing.
+    with tempfile.TemporaryDirectory(prefix="penstock-") as scratch:
+        return _measured({**request, "scratch": scratch})
 
 
 def _artifacts(pipeline: str, directory: Path, database: str | None) -> dict[str, Path] | None:
     """The directories that are needed, of the newest run of the pipeline that has all of them."""
-    from penstock.tfx.store import open_store
+    from penstock.tfx.doctor.store import open_database
+    from penstock.tfx.store import Store
 
-    try:
-        store = open_store(str(directory), database)
-    except ValueError:  # no store yet, or one of which `check_store` says what is wrong
+    store = Store(directory, database)
+    if not store.directory.is_dir():
         return None
-    runs = [row for row in store.metadata.runs() if row["pipeline"] == pipeline]
+    # Opened as the check of the store does, which changes nothing and says what is wrong with it.
+    _, metadata = open_database(store, database)
+    if metadata is None:
+        return None
+    runs = [row for row in metadata.runs() if row["pipeline"] == pipeline]
     for row in reversed(runs):
         outputs = [
             output
-            for _, _, record in store.metadata.steps_of(row["run"])
+            for _, _, record in metadata.steps_of(row["run"])
             for output in record.outputs.values()
         ]
         found = {
@@ -85,12 +92,25 @@ def _measured(request: dict) -> list[Finding]:
         output, errors = process.communicate(json.dumps(request).encode(), TIMEOUT_SECONDS)
     except subprocess.TimeoutExpired:
         said = f"the measuring has not ended after {TIMEOUT_SECONDS:g} s"
-        return [fix("speed", f"{said}; the model's step may be too slow for this machine")]
+        return [
+            fix(
+                "speed",
+                f"{said}; the model's step may be too slow for this machine, or the examples too "
+                "many to be cached in that time (`train.cache`)",
+            )
+        ]
     finally:
         _kill(process)
     if process.returncode:
         last = errors.decode(errors="replace").strip().splitlines()[-1:]
-        return [fix("speed", f"the training cannot be measured: {''.join(last) or 'it died'}")]
+        said = "".join(last).rstrip(".") or "it died"
+        return [
+            fix(
+                "speed",
+                f"the training cannot be measured on the data of the last run: {said}. If the config "
+                "has changed since, `penstock run` it first",
+            )
+        ]
     return judge(json.loads(output))
 
 

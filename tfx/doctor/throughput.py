@@ -2,13 +2,13 @@
 
 Comes in on stdin, as JSON: the directories of the newest run's artifacts, the task and the `train`
 section. Goes out on the descriptor that is stdout at the start: one JSON document (`measure`).
-Each part runs for some seconds on the training split; nothing is written. Rates are examples/s.
+Each part runs for some seconds on the training split; only a `cache: disk` is written, to `scratch`.
+Rates are examples/s.
 """
 
 import json
 import os
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from types import SimpleNamespace
@@ -32,7 +32,8 @@ def measure(request: dict) -> dict:
     """Every part alone, the training as it is, and the training with one setting changed.
 
     Args:
-        request: {examples, transformed, state: directories; task, task_config, train, seed}.
+        request: {examples, transformed, state, scratch: directories; task, task_config, train,
+            seed}. Whoever made `scratch` clears it.
 
     Returns:
         input: {part: examples/s of all the work up to this part}, in the order of the data's way;
@@ -57,13 +58,13 @@ def measure(request: dict) -> dict:
         seed=request["seed"],
         examples=request["examples"],
         transformed=request["transformed"],
+        scratch=request["scratch"],
     )
-    with tempfile.TemporaryDirectory() as scratch:
-        return _measured(subject, scratch)
+    return _measured(subject)
 
 
-def _measured(subject, scratch):
-    subject.scratch, train = scratch, subject.train
+def _measured(subject):
+    train = subject.train
     training, step = _training(subject, train, with_step=True)
     return {
         "batch_size": train.batch_size,
@@ -86,7 +87,7 @@ def _preparation(subject) -> dict[str, float]:
     from penstock.pipelines import examples
     from penstock.pipelines.prepare_function import prepare_function, read_features
 
-    split = subject.train.train_split
+    split = next(iter(subject.train.weights))
     features = read_features(subject.task, subject.state.features)
     paths = [str(path) for path in examples.shard_paths(subject.examples, split)]
     raw = examples.raw_dataset(subject.examples, split, READ_BATCH, features)
@@ -101,7 +102,8 @@ def _preparation(subject) -> dict[str, float]:
     if decode:
         ways["decode"] = raw.map(decode, num_parallel_calls=tf.data.AUTOTUNE)
     ways["prepare"] = raw.map(prepared, num_parallel_calls=tf.data.AUTOTUNE)
-    size = min(READ_BATCH, examples.num_examples(subject.examples, split))
+    count = examples.num_examples(subject.examples, split)
+    size = count / -(-count // READ_BATCH)  # the last batch is smaller
     return {name: rate(iter(way.repeat().prefetch(2)), size) for name, way in ways.items()}
 
 
@@ -173,14 +175,33 @@ def _opened(subject, train):
 def _alternatives(subject) -> list[tuple[str, object]]:
     """Settings of the `train` section that can make a training faster, one at a time."""
     train = subject.train
-    found = [("cache", "memory" if train.cache in ("off", "disk") else "off")]
-    found += [("batch_size", 2 * train.batch_size)]
+    found = _other_cache(subject)
+    if not (train.buckets and train.buckets.tokens_per_batch):
+        found.append(("batch_size", 2 * train.batch_size))
     found += [("steps_per_execution", 8)] if train.steps_per_execution < 8 else []
     if not subject.place.xla and train.deterministic != "on":
         found.append(("xla", "on"))
     if not subject.place.on_cpu and subject.place.precision == "float32":
         found.append(("precision", "auto"))
     return found
+
+
+def _other_cache(subject) -> list[tuple[str, str]]:
+    """Memory where it is not in use and has room (twice: a tensor is put together from parts)."""
+    from penstock.pipelines import inputs
+    from penstock.tfx.memory import free_bytes
+    from penstock.tfx.training import data
+
+    splits = [
+        split
+        for split, _ in data.training_parts(
+            subject.transformed, subject.train, subject.task, subject.state, subject.examples
+        )
+    ]
+    if inputs.decided_cache(splits, subject.train.cache) == "memory":
+        return [("cache", "off")]
+    needed = 2 * sum(split.decoded_bytes() for split in splits)
+    return [("cache", "memory")] if needed < free_bytes() else []
 
 
 def _training(subject, train, with_step=False) -> tuple[dict, float | None]:

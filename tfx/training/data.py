@@ -62,14 +62,19 @@ def open_training(
         examples: directory of the raw Examples; needed with `train.prepare: on_the_fly`.
         scratch: a directory that comes back after a kill; needed with `train.cache: disk`.
     """
-    prepares = _on_the_fly(directory, task, state, examples)
-    parts = [
-        (inputs.prepared_split(directory, split, prepares), weight)
-        for split, weight in train.weights.items()
-    ]
+    parts = training_parts(directory, train, task, state, examples)
     return inputs.open_batches(
         parts, _batching(train), cache=train.cache, seed=seed, scratch=scratch
     )
+
+
+def training_parts(directory, train: TrainConfig, task, state, examples=None):
+    """(split, weight) of each split that is trained on; arguments as of `open_training`."""
+    prepares = _on_the_fly(directory, task, state, examples)
+    return [
+        (inputs.prepared_split(directory, split, prepares), weight)
+        for split, weight in train.weights.items()
+    ]
 
 
 def training_batches(
