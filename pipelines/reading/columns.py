@@ -197,7 +197,7 @@ def _float(cell):
         value = float(cell)
     except ValueError:
         raise ValueError(f"is {_shown(cell)}, which is no number") from None
-    if abs(value) > EXACT_FLOAT32 and cell.lstrip("+-").isdigit():
+    if EXACT_FLOAT32 < abs(value) < math.inf and cell.lstrip("+-").isdigit():
         return _checked_whole(int(cell))
     return _checked_float(value, cell)
 

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable
 
 from penstock.pipelines.features import Feature, Image, Label, Number, Sequence, Text
-from penstock.pipelines.reading.inference import MOST_MISFITS, Classes, ColumnFault
+from penstock.pipelines.reading.inference import MOST_MISFITS, Classes, ColumnFault, check_number
 
 _PNG, _JPEG = b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff"
 _GREY = (0, 4)
@@ -34,6 +34,7 @@ class ExampleColumns:
                 if name not in self._columns:
                     self._columns[name] = _Column(name, self._is_label(name))
                 self._columns[name].add(example[name])
+        check_number(self._columns)
 
     def features(self) -> dict[str, Feature | str]:
         """{name: its feature, or why there is none}, sorted."""

@@ -26,6 +26,8 @@ from penstock.pipelines.reading.columns import BOOLEANS, EXACT_FLOAT32, INT64_MA
 
 MOST_MISFITS = 0.01
 MAX_CLASSES = 100_000
+MAX_COLUMNS = 10_000
+"""Of sources in which any row may bring another one."""
 
 _INTEGER = r"[+-]?(?:0|[1-9][0-9]{0,18})"
 _FLOAT = r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?"
@@ -39,6 +41,17 @@ _LEADING_ZERO = re.compile(r"[+-]?0[0-9]+")
 
 class ColumnFault(ValueError):
     """A column's kind cannot be found out; the message is a sentence."""
+
+
+def check_number(names) -> None:
+    """Raises ColumnFault for more than `MAX_COLUMNS` names of columns."""
+    if len(names) > MAX_COLUMNS:
+        shown = ", ".join(map(repr, sorted(names)[:3]))
+        raise ColumnFault(
+            f"The rows have more than {MAX_COLUMNS:,} different names, such as {shown}. Are they "
+            "values (ids, words) and no names of columns? Write them as two lists, of names and of "
+            "their values."
+        )
 
 
 class Classes:
@@ -61,7 +74,8 @@ class Classes:
         """Sorted; numbers by their size."""
         if not self._found:
             raise ColumnFault(
-                f"The label `{self._name}` has no value in any row. Name another column in `label`."
+                f"The label `{self._name}` has no value in any row that can be a class (a text, an "
+                "integer or a boolean). Name another column in `label`."
             )
         if all(re.fullmatch(r"-?[0-9]{1,18}", name) for name in self._found):
             return tuple(sorted(self._found, key=lambda name: (int(name), name)))

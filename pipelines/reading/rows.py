@@ -101,7 +101,12 @@ class RowSource(FileSource, SplitPatterns):
         raise NotImplementedError
 
     def text_of(self, cell) -> str | None:
-        """A cell as a key, a group or a split; None where it is missing."""
+        """A cell as a key, a group or a split; None where it is missing or no text."""
+        if isinstance(cell, bytes):
+            try:
+                cell = cell.decode()
+            except UnicodeDecodeError:
+                return None
         return None if cell is None or cell in self.missing else str(cell)
 
     def data_files(self) -> list[DataFile]:
@@ -110,7 +115,10 @@ class RowSource(FileSource, SplitPatterns):
 
     def check(self) -> list[str]:
         faults = (
-            self._check_splits() or super().check() or self._check_files() or self._check_kinds()
+            self._check_splits()
+            or super().check()
+            or self._check_files()
+            or [*self._check_kinds(), *self._check_chosen()]
         )
         if faults:
             return faults
@@ -159,16 +167,35 @@ class RowSource(FileSource, SplitPatterns):
                 )
         return faults
 
+    def _check_chosen(self):
+        """Settings of columns that `columns` leaves out would have no effect."""
+        if self.columns is None:
+            return []
+        columns = self.columns.values() if isinstance(self.columns, dict) else self.columns
+        named = [
+            *(("label", name, self.columns) for name in self._labels()),
+            *(("features", name, self.columns) for name in self.described),
+            *(("split_on", column, columns) for column in self.split_on),
+        ]
+        return [
+            f"`data.source.{setting}` names {name!r}, which `data.source.columns` leaves out. "
+            f"Expected: one of {', '.join(chosen)}. Add it there."
+            for setting, name, chosen in named
+            if name not in chosen
+        ]
+
+    def _labels(self):
+        return (self.label,) if isinstance(self.label, str) else self.label
+
     def _named_columns(self):
         """(setting, column) of all columns that the config names."""
-        labels = (self.label,) if isinstance(self.label, str) else self.label
         chosen = self.columns
         if chosen is not None:
             named = chosen.values() if isinstance(chosen, dict) else chosen
             yield from (("columns", column) for column in named)
         renamed = chosen if isinstance(chosen, dict) else {}
         yield from (("features", renamed.get(name, name)) for name in self.described)
-        yield from (("label", renamed.get(name, name)) for name in labels)
+        yield from (("label", renamed.get(name, name)) for name in self._labels())
         yield from (("split_on", column) for column in self.split_on)
         yield from (
             (setting, getattr(self, setting))
@@ -190,7 +217,7 @@ class RowSource(FileSource, SplitPatterns):
 
     def is_label(self, name: str) -> bool:
         """Whether a feature's values are classes."""
-        return name in ((self.label,) if isinstance(self.label, str) else self.label)
+        return name in self._labels()
 
     def features(self) -> Features:
         """Of columns that the config does not describe: by a pass over all rows (see `inference.py`).

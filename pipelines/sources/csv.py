@@ -15,7 +15,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from penstock.pipelines.features import Features
+from penstock.pipelines.features import Features, Sequence
 from penstock.pipelines.reading import delimited, rows
 from penstock.pipelines.reading.columns import convert_text
 from penstock.pipelines.reading.delimited import Dialect
@@ -53,7 +53,30 @@ class Source(rows.RowSource):
     suffixes: ClassVar = (".csv", ".tsv", ".csv.gz", ".tsv.gz")
 
     def check(self) -> list[str]:
-        return self._check_dialect() or super().check()
+        return self._check_dialect() or self._check_cells() or super().check()
+
+    def _check_cells(self):
+        """What a cell of text cannot become."""
+        faults = [
+            f"`data.source.split_on.{column}` must be the separator of the parts. Received: ''."
+            for column, separator in self.split_on.items()
+            if not separator
+        ]
+        renamed = self.columns if isinstance(self.columns, dict) else {}
+        for name, feature in self.described.items():
+            column = renamed.get(name, name)
+            if isinstance(feature, Sequence) and column not in self.split_on:
+                faults.append(
+                    f"`data.source.features.{name}` is a sequence. Say how its parts are separated: "
+                    f'`split_on: {{{column}: "|"}}`.'
+                )
+            one = getattr(feature, "of", feature)
+            if getattr(one, "shape", ()):
+                faults.append(
+                    f"`data.source.features.{name}` must be a single number: a cell has no shape. "
+                    f"Received: the shape {one.shape}. Use `json_lines` or `parquet` for arrays."
+                )
+        return faults
 
     def _check_dialect(self):
         letters = [x for x in (self.delimiter, self.quote, self.escape, self.comment) if x]

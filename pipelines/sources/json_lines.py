@@ -14,8 +14,10 @@ from typing import ClassVar, Literal
 from penstock.pipelines.reading import line_files, rows, scanned_rows
 from penstock.pipelines.reading.columns import convert_typed
 from penstock.pipelines.reading.file_source import DataFile
-from penstock.pipelines.reading.inference import ColumnFault, TypedColumn
+from penstock.pipelines.reading.inference import ColumnFault, TypedColumn, check_number
 from penstock.pipelines.sources.source import BadRecord
+
+CELLS_AT_ONCE = 2**21
 
 
 class Source(scanned_rows.ScannedSource):
@@ -35,8 +37,12 @@ class Source(scanned_rows.ScannedSource):
             for chunk in line_files.whole(file):
                 objects, _ = _parse(file, chunk)
                 total += len(objects)
-                for name in dict.fromkeys(name for _, _, one in objects for name in one):
-                    cells = [one[name] for _, _, one in objects if name in one]
+                by_name = {}
+                for _, _, one in objects:
+                    for name, cell in one.items():
+                        by_name.setdefault(name, []).append(cell)
+                check_number(found.keys() | by_name.keys())
+                for name, cells in by_name.items():
                     if name not in found:
                         is_label = self.is_label(self.feature_name(name))
                         found[name] = TypedColumn(name, missing, is_label)
@@ -52,7 +58,11 @@ class Source(scanned_rows.ScannedSource):
         """Of a part, or with None of the whole file."""
         for chunk in line_files.read(file, part):
             objects, bad = _parse(file, chunk)
-            yield _table(objects, bad, chunk, columns)
+            # Sparse rows of thousands of columns: not all of their gaps at once.
+            at_once = max(1, CELLS_AT_ONCE // max(1, len(columns)))
+            for start in range(0, max(1, len(objects)), at_once):
+                chosen = objects[start : start + at_once]
+                yield _table(chosen, [] if start else bad, chunk, columns)
 
     def convert(self, column, cells, feature):
         return convert_typed(cells, feature, frozenset(self.missing))

@@ -1,8 +1,9 @@
 """Parquet files, row group by row group; also in an archive.
 
 Types are carried over exactly: booleans -> `Label(("false", "true"))`; integers -> int64; floats ->
-float32 (NaN is a missing value); strings -> `Text`; dictionaries as their values; lists -> sequences;
-lists of fixed size -> arrays; structs -> features called `outer.inner`; nulls are missing values.
+float32 (NaN is a missing value); strings -> `Text`; dictionaries as their values; lists -> sequences
+(not of times or decimals); lists of fixed size -> arrays; structs -> features called `outer.inner`;
+nulls are missing values.
 Dates and timestamps -> int64, microseconds since 1970-01-01 (UTC, or local time as written), times
 and durations -> int64, microseconds; decimals -> int64 if they have no fraction, else float32. What
 does not fit, such as a nanosecond, makes the record a bad one. Binary columns must be described in
@@ -66,10 +67,18 @@ class Source(rows.RowSource):
         for file in self.data_files():
             try:
                 with _opened(file) as opened:
-                    fields = dict(_flat_fields(opened.schema_arrow, ""))
+                    found = list(_flat_fields(opened.schema_arrow, ""))
             except ReadFault as error:
                 fault = fault or f"`{file.where}`: {error}"
                 continue
+            fields = dict(found)
+            if len(fields) < len(found):
+                names = [name for name, _ in found]
+                twice = sorted({name for name in names if names.count(name) > 1})
+                raise ValueError(
+                    f"`{file.where}` has several columns of the same name: {', '.join(twice)}. "
+                    "Rename them; `a.b` may be a column or the part `b` of a struct `a`."
+                )
             if known is not None and fields != known:
                 differ = sorted(
                     name for name in {*fields, *known} if fields.get(name) != known.get(name)
@@ -90,6 +99,8 @@ class Source(rows.RowSource):
             for name in wanted
             if self.is_label(name) and not _is_boolean(fields[wanted[name]])
         }
+        for name in labels:
+            _check_label(name, fields[wanted[name]])
         gaps = self._scan(wanted, labels)
         found = {}
         for name, column in wanted.items():
@@ -238,10 +249,36 @@ def _is_list(kind):
     return pa.types.is_list(kind) or pa.types.is_large_list(kind)
 
 
+def _is_nested(kind):
+    import pyarrow as pa
+
+    return _is_list(kind) or pa.types.is_fixed_size_list(kind)
+
+
+def _needs_conversion(kind):
+    import pyarrow as pa
+
+    kind = _value_type(kind)
+    return pa.types.is_temporal(kind) or pa.types.is_decimal(kind)
+
+
 def _is_time(kind):
     import pyarrow as pa
 
     return pa.types.is_temporal(kind) and not pa.types.is_interval(kind)
+
+
+def _check_label(name, kind):
+    """Raises ColumnFault for a type whose values are no names of classes."""
+    import pyarrow as pa
+
+    value, types = _value_type(kind), pa.types
+    value = _value_type(value.value_type) if _is_list(value) else value
+    if types.is_temporal(value) or types.is_floating(value) or types.is_decimal(value):
+        raise ColumnFault(
+            f"The label `{name}` has the type {kind}. Expected: texts, integers or booleans. Name "
+            "another column in `label`, or write it as one of these."
+        )
 
 
 def _feature(name, kind, optional):
@@ -259,11 +296,13 @@ def _feature(name, kind, optional):
         return Text(optional=optional)
     if types.is_null(kind):
         return Text(optional=True)
-    if _is_list(kind):
+    # What is in a list comes as Python's own values: a `datetime` is no number.
+    plain = not (_is_nested(kind) and _needs_conversion(kind.value_type))
+    if _is_list(kind) and plain:
         part = _feature(name, kind.value_type, False)
         if isinstance(part, Text | Label | Number) and not getattr(part, "shape", ()):
             return Sequence(of=part.model_copy(update={"optional": False}), optional=optional)
-    if types.is_fixed_size_list(kind):
+    if types.is_fixed_size_list(kind) and plain:
         part = _feature(name, kind.value_type, False)
         if isinstance(part, Number):
             return Number(dtype=part.dtype, shape=(kind.list_size, *part.shape), optional=optional)
@@ -296,12 +335,13 @@ def _microseconds(column):
     import pyarrow as pa
 
     kind, types = column.type, pa.types
-    if types.is_date(kind):
-        column = column.cast(pa.timestamp("us"))
-        kind = column.type
-    numbers = column.cast(pa.int32() if types.is_time32(kind) else pa.int64()).to_pylist()
+    is_32 = types.is_time32(kind) or types.is_date32(kind)
+    numbers = column.cast(pa.int32() if is_32 else pa.int64()).to_pylist()
     parts = {"s": (10**6, 1), "ms": (10**3, 1), "us": (1, 1), "ns": (1, 1000)}
-    times, over = parts[kind.unit]
+    if types.is_date(kind):
+        times, over = (86_400 * 10**6, 1) if types.is_date32(kind) else parts["ms"]
+    else:
+        times, over = parts[kind.unit]
 
     def converted(cell):
         return cell / over if cell % over else cell * times // over

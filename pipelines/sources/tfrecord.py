@@ -106,13 +106,7 @@ class Source(scanned_rows.ScannedSource):
     def text_of(self, cell):
         if not cell or len(cell) > 1:
             return None
-        value = cell[0]
-        if isinstance(value, bytes):
-            try:
-                value = value.decode()
-            except UnicodeDecodeError:
-                return None
-        return super().text_of(value)
+        return super().text_of(cell[0])
 
     def convert(self, column, cells, feature):
         ids = isinstance(feature, Label) and self.feature_name(column) in self.described

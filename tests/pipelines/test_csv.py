@@ -243,6 +243,27 @@ def test_a_file_without_rows(read, tmp_path, rows_of):
         ({"a.csv": "x"}, {"encoding": "utf-16"}, "must be one that Python knows and that extends"),
         ({"a.csv": "x"}, {"encoding": "utf-99"}, "must be one that Python knows"),
         ({"a.csv": "x"}, {"features": {"x": {"kind": "image"}}}, "must be one of the kinds"),
+        (
+            {"a.csv": "x,y"},
+            {"columns": ["y"], "label": "x"},
+            "`data.source.label` names 'x', which",
+        ),
+        (
+            {"a.csv": "x,y"},
+            {"columns": {"a": "y"}, "features": {"y": TEXT}},
+            "`data.source.features` names 'y', which `data.source.columns` leaves out",
+        ),
+        ({"a.csv": "x"}, {"split_on": {"x": ""}}, "`data.source.split_on.x` must be the separator"),
+        (
+            {"a.csv": "x"},
+            {"features": {"x": {"kind": "sequence", "of": TEXT}}},
+            'Say how its parts are separated: `split_on: {x: "|"}`',
+        ),
+        (
+            {"a.csv": "x"},
+            {"features": {"x": {"kind": "number", "shape": [3]}}},
+            "must be a single number: a cell has no shape. Received: the shape (3,)",
+        ),
         ({"a.csv": "\ufeffx".encode("utf-16")}, {}, "The file is UTF-16"),
         ({"a.txt": "x"}, {}, "has no file to read. Expected: names that end in .csv"),
         ({"a.csv": 'x,"y\n1,2\n'}, {}, "The header is damaged. A quote is opened"),

@@ -5,8 +5,8 @@ import json
 import pytest
 
 from penstock.pipelines.features import Label, Number, Sequence, Text
-from penstock.pipelines.reading import delimited
-from penstock.pipelines.sources import locate
+from penstock.pipelines.reading import delimited, inference
+from penstock.pipelines.sources import json_lines, locate
 
 
 @pytest.fixture
@@ -116,6 +116,17 @@ def test_labels_keys_and_names(read):
         ("7", "p", {"class": 1}),
         ("8", "q", {"class": 0}),
     ]
+
+
+def test_values_as_names_are_refused_and_sparse_rows_are_read(read, monkeypatch):
+    lines = [json.dumps({f"user{n % 40}": n}) for n in range(90)]
+    monkeypatch.setattr(json_lines, "CELLS_AT_ONCE", 300)
+    _, good, bad = read(lines)
+    assert bad == []
+    assert [r.values[f"user{n % 40}"] for n, r in enumerate(good)] == list(range(90))
+    monkeypatch.setattr(inference, "MAX_COLUMNS", 39)
+    with pytest.raises(ValueError, match="more than 39 different names, such as 'user0'"):
+        read([*lines, "{}"])
 
 
 def test_chunks_do_not_matter(read, monkeypatch):

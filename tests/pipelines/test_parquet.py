@@ -118,6 +118,35 @@ def test_labels_images_and_refused_types(read):
         read(columns, label="z")
 
 
+@pytest.mark.parametrize(
+    ("cells", "settings", "said"),
+    [
+        (pa.array([[0]], pa.list_(pa.timestamp("s"))), {}, r"list<.*timestamp.*no feature"),
+        (pa.array([[D("1.5")]]), {}, r"list<.*decimal.*no feature"),
+        (pa.array([[0, 1]], pa.list_(pa.date32(), 2)), {}, r"fixed_size_list<.*no feature"),
+        (pa.array([0], pa.date32()), {"label": "x"}, "label `x` has the type date32"),
+        (pa.array([[1.5]]), {"label": "x"}, "label `x` has the type list<.*double"),
+    ],
+)
+def test_types_of_which_no_row_could_be_read(read, cells, settings, said):
+    with pytest.raises(ValueError, match=said):
+        read({"x": cells}, **settings)
+
+
+def test_a_day_that_no_int64_holds_and_keys_of_bytes(read):
+    days = pa.array([1, 2**31 - 1], pa.date32())
+    _, good, bad = read({"d": days, "k": pa.array([b"one", b"two"])}, key="k")
+    assert [(r.key, r.values) for r in good] == [("one", {"d": DAY})]
+    assert bad[0].reason.endswith("185542587100800000000, which does not fit into an int64.")
+
+
+def test_columns_of_one_name(tmp_path, rows_of):
+    twice = pa.Table.from_arrays([pa.array([1]), pa.array([{"b": 2}])], names=["a.b", "a"])
+    pq.write_table(twice, tmp_path / "x.parquet")
+    with pytest.raises(ValueError, match="has several columns of the same name: a.b. Rename"):
+        rows_of({"type": "parquet", "path": str(tmp_path / "x.parquet")})
+
+
 def test_files_must_agree(tmp_path, rows_of):
     pq.write_table(pa.table({"a": [1], "b": [1]}), tmp_path / "1.parquet")
     pq.write_table(pa.table({"a": [1.5], "b": [1]}), tmp_path / "2.parquet")
