@@ -10,7 +10,7 @@ from penstock.tfx.report import formats
 PARTS = {
     "characters": ("Length of {}", "characters"),
     "words": ("Length of {}", "words"),
-    "length": ("Number of {} in an example", ""),
+    "length": ("Length of the list {}", "entries"),
     "height": ("Height of {}", "pixels"),
     "width": ("Width of {}", "pixels"),
     "channels": ("Channels of {}", ""),

@@ -9,7 +9,7 @@ from pathlib import Path
 from tensorflow_metadata.proto.v0 import anomalies_pb2
 
 from penstock.pipelines import examples
-from penstock.tfx.report import formats, samples
+from penstock.tfx.report import formats, samples, sounds
 
 MOST_FEATURES, MOST_REASONS, MOST_RECORDS = 50, 6, 12
 LONGEST = 1200
@@ -33,6 +33,7 @@ def section(found: anomalies_pb2.Anomalies, directory: Path | None) -> dict:
     keys = [_keys(info) for _, info in every[:MOST_FEATURES]]
     wanted = list(dict.fromkeys(key for several in keys for key in several))[:MOST_RECORDS]
     records = _records(directory, set(wanted)) if wanted and directory else {}
+    sounds.limit_played([example["sound"] for example in records.values()])
     kinds = [NAMES[info.severity] for _, info in every]
     return {
         "errors": kinds.count("error"),

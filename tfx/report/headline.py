@@ -44,7 +44,10 @@ def _what(run: Run) -> str:
 def _data(run: Run) -> str:
     source = dict(run.section("data", "source"))
     kind = source.pop("type", None)
-    named = next((v for v in source.values() if isinstance(v, str) and v), None)
+    rows = source.get("rows")
+    places = [source.get("path"), source.get("dataset"), *source.values()]
+    places = [rows.get("path") if isinstance(rows, dict) else None, *places]
+    named = next((v for v in places if isinstance(v, str) and v), None)
     origin = " ".join(formats.label(text, 60) for text in (kind, named) if text) or "unknown data"
     described = run.document("Examples", "penstock.json")
     splits = described.get("splits") if described else None

@@ -98,6 +98,8 @@ def sample(directory: Path, split: str) -> Samples:
             missing -= 1
         if not missing:
             break
+    chosen = [example for several in found.values() for example in several]
+    sounds.limit_played([example["sound"] for example in chosen])
     groups = [
         {"name": formats.label(name) if label else "", "examples": found[place]}
         for place, name in enumerate(shown)
@@ -209,7 +211,8 @@ def _text(value, feature) -> str:
         return formats.count(len(value), "box", "boxes")
     if isinstance(feature, Sequence):
         parts = [_text(part, feature.of) for part in value[:PARTS]]
-        return ", ".join(parts + ["…"] * (len(value) > PARTS)) or formats.MISSING
+        shown = ", ".join(parts + ["…"] * (len(value) > PARTS))
+        return formats.label(shown, TEXT_LENGTH) if parts else formats.MISSING
     if isinstance(feature, Audio | Mask):
         return f"{feature.kind}, {len(value):,} bytes"
     if isinstance(feature, Number) and value.shape:

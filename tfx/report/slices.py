@@ -16,8 +16,12 @@ from penstock.tfx.report.statistics_tables import RANKS
 MOST_COLUMNS, MOST_SLICES, MOST_NUMBERS, MOST_CATEGORIES, MOST_FIGURES = 4, 30, 6, 3, 4
 
 
-def section(directory: Path) -> list[dict]:
-    """A part for each column: {column, split, header, rows, left_out, figures}; empty without any."""
+def section(directory: Path) -> dict:
+    """{parts, left_out}: a part for each column, and how many columns are not shown.
+
+    A part: {column, split, numbers, texts, rows, left_out, figures}; `numbers` and `texts` are the
+    heads of its table.
+    """
     splits = [dataset.name for dataset in read(directory).datasets]
     columns: dict[str, dict[str, list]] = {}
     for dataset in read_slices(directory).datasets:
@@ -26,10 +30,12 @@ def section(directory: Path) -> list[dict]:
             continue
         column, _, value = dataset.name.removeprefix(f"{split}: ").partition("=")
         columns.setdefault(column, {}).setdefault(split, []).append((value, dataset))
-    return [
+    shown = list(columns.items())[:MOST_COLUMNS]
+    parts = [
         _column(f"slice{place}", column, *next(iter(by_split.items())))
-        for place, (column, by_split) in enumerate(list(columns.items())[:MOST_COLUMNS])
+        for place, (column, by_split) in enumerate(shown)
     ]
+    return {"parts": parts, "left_out": len(columns) - len(parts)}
 
 
 def _column(prefix, column, split, slices) -> dict:

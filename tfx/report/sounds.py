@@ -19,7 +19,8 @@ WIDTH, WAVE_HEIGHT, SPECTROGRAM_HEIGHT = 240, 40, 72
 """In CSS pixels, which are the spectrogram's own."""
 MOST_SECONDS = 30.0
 """Of a recording are drawn."""
-MOST_PLAYED_BYTES = 120_000
+MOST_PLAYED_BYTES, MOST_PLAYED_CHARACTERS = 120_000, 500_000
+"""Of one recording, and of all that are shown together as data URIs."""
 WINDOW_MS, RANGE_DB = 25, 80
 _COLORS = (255 * colormaps["magma"](np.arange(256))[:, :3]).astype(np.uint8)
 
@@ -53,6 +54,15 @@ def picture(data: bytes) -> dict | None:
         "about": ", ".join(about),
         "played": f"data:audio/wav;base64,{encoded}" if encoded else None,
     }
+
+
+def limit_played(pictures: list[dict | None]) -> None:
+    """Takes the sound from those pictures with which a page would become too large."""
+    total = 0
+    for found in pictures:
+        total += len(found["played"] or "") if found else 0
+        if found and total > MOST_PLAYED_CHARACTERS:
+            found["played"] = None
 
 
 def _envelope(samples: np.ndarray) -> str:

@@ -101,7 +101,7 @@ class Table:
     def constant_in_words(self, name) -> str:
         value = formats.number(next(iter(self._of(name).values())).num_stats.min)
         unit = unit_of(name, self._base[name])
-        unit = unit.removesuffix("s") if value == "1" else unit
+        unit = "" if " " in unit else unit.removesuffix("s") if value == "1" else unit
         return f"{formats.label(name, 40)} {value} {unit}".rstrip()
 
     def row(self, name) -> tuple:

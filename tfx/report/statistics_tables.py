@@ -108,9 +108,10 @@ def _distinct(feature) -> str:
 def _top(feature) -> str:
     error = custom_stat(feature, COUNTS_ERROR)
     top = feature.string_stats.top_values[:TOP_VALUES]
-    if top and top[0].frequency <= 1 and feature.string_stats.unique > 1:
-        return "none is there twice"
-    shown = ", ".join(f"{formats.label(v.value)} ({int(v.frequency):,})" for v in top)
+    several = [v for v in top if v.frequency > 1]
+    if not several and feature.string_stats.unique > 1:
+        return "none stands out" if error else "none is there twice"
+    shown = ", ".join(f"{formats.label(v.value)} ({int(v.frequency):,})" for v in several or top)
     if error and error.num:
         return f"{shown}; counts are at most {int(error.num):,} too high"
     return shown or formats.MISSING
