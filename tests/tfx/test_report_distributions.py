@@ -8,11 +8,20 @@ import pytest
 from PIL import Image
 from tensorflow_metadata.proto.v0 import statistics_pb2
 
-from penstock.pipelines import audio_files
+from penstock.pipelines import audio_files, statistics_files
 from penstock.pipelines.feature_statistics import for_feature
 from penstock.pipelines.features import Boxes, Label, Number, Text
 from penstock.pipelines.statistics_files import by_name
-from penstock.tfx.report import categories, distributions, formats, overlays, plots, sounds
+from penstock.tfx.report import (
+    categories,
+    distributions,
+    formats,
+    overlays,
+    plots,
+    slices,
+    sounds,
+    statistics,
+)
 from penstock.tfx.report.derived import base_of
 
 
@@ -133,6 +142,53 @@ def test_classes_without_an_example_are_told():
     label = _statistics(Label(names=("a", "b", "c")), [0, 0, 2])["x"]
     found = categories.draw_categories("p", "x", "x", {"train": label})
     assert "1 of these classes is not in train." in found["caption"]
+
+
+def _write(directory, splits, file=statistics_files.FILE):
+    """Statistics of numbers: split -> name -> values."""
+    datasets = []
+    for split, columns in splits.items():
+        size = max(map(len, columns.values()))
+        dataset = statistics_pb2.DatasetFeatureStatistics(name=split, num_examples=size)
+        for name, values in columns.items():
+            accumulator = for_feature(Number())
+            accumulator.add(list(values))
+            dataset.features.extend(accumulator.protos(name, size))
+        datasets.append(dataset)
+    together = statistics_pb2.DatasetFeatureStatisticsList(datasets=datasets)
+    statistics_files.write(directory, together, file)
+
+
+def test_of_many_features_those_in_need_of_attention_come_first(tmp_path, monkeypatch):
+    monkeypatch.setattr(statistics, "MOST_OPEN", 2)
+    monkeypatch.setattr(statistics, "MOST_FIGURES", 4)
+    train = {f"c{i:03d}": NORMAL[:200] for i in range(100)}
+    test = train | {"c040": NORMAL[:200] + 3}  # the only one that the splits differ in
+    _write(tmp_path, {"train": train, "test": test})
+    found = statistics.section(tmp_path, {"c077": 1.0, "c012": 0.5})
+    shown = [figure["caption"].partition(":")[0] for figure in found["figures"] + found["folded"]]
+    assert shown[:3] == ["c077", "c012", "c040"]
+    assert [figure["attention"] for figure in found["figures"]] == [True, False]
+    assert (len(found["figures"]), len(found["folded"]), found["left_out"]) == (2, 2, 96)
+    numbers = found["numeric"]
+    assert len(numbers["open"]) + len(numbers["folded"]) == 100
+    assert all(row["spark"] for feature in numbers["folded"] for row in feature["rows"])
+
+
+def test_slices_show_first_what_differs_between_them(tmp_path):
+    equal, apart = NORMAL[:500], NORMAL[:500] + 9
+    _write(tmp_path, {"train": {"a": equal, "b": apart}})
+    of_slices = {
+        "train: kind=x=1": {"a": equal, "b": equal},
+        "train: kind=y": {"a": equal, "b": apart},
+    }
+    _write(tmp_path, of_slices, statistics_files.SLICES_FILE)
+    found = slices.section(tmp_path)
+    (part,) = found["parts"]
+    assert (part["column"], part["split"], found["left_out"]) == ("kind", "train", 0)
+    assert part["numbers"] == ["examples", "share", "mean b", "mean a"]
+    assert [row["name"] for row in part["rows"]] == ["x=1", "y"]
+    assert part["rows"][1]["numbers"][:3] == ["500", "50.0 %", f"{apart.mean():.3g}"]
 
 
 def test_parts_are_told_from_columns_that_are_called_alike():

@@ -85,14 +85,18 @@ def _numbers(column, features, first) -> list[str]:
 
 
 def _categories(column, features, first) -> list[str]:
-    """Categories in every slice, but what is sliced by, whose texts are no more than themselves."""
-    found = [n for n in first if n != column and all(n in f for f in features.values())]
-    return [
-        name
-        for name in found
-        if categories({label: f[name] for label, f in features.items()})
-        and first[name].string_stats.unique > 1
-    ]
+    """Categories in every slice but what is sliced by, those first that differ most between them."""
+    differ = {}
+    for name in first:
+        if name == column or any(name not in found for found in features.values()):
+            continue
+        of_slices = {label: found[name] for label, found in features.items()}
+        if categories(of_slices) and first[name].string_stats.unique > 1:
+            shares = list(shares_of(of_slices).values())
+            values = {value for share in shares for value in share}
+            columns = [[share.get(value, 0.0) for share in shares] for value in values]
+            differ[name] = max(max(row) - min(row) for row in columns)
+    return sorted(differ, key=lambda name: -differ[name])
 
 
 def _mean(feature) -> str:
