@@ -6,7 +6,7 @@ import io
 import numpy as np
 import pytest
 from PIL import Image
-from tensorflow_metadata.proto.v0 import statistics_pb2
+from tensorflow_metadata.proto.v0 import anomalies_pb2, statistics_pb2
 
 from penstock.pipelines import audio_files, statistics_files
 from penstock.pipelines.feature_statistics import for_feature
@@ -15,6 +15,7 @@ from penstock.pipelines.statistics_files import by_name
 from penstock.tfx.report import (
     categories,
     distributions,
+    drift,
     formats,
     overlays,
     plots,
@@ -189,6 +190,36 @@ def test_slices_show_first_what_differs_between_them(tmp_path):
     assert part["numbers"] == ["examples", "share", "mean b", "mean a"]
     assert [row["name"] for row in part["rows"]] == ["x=1", "y"]
     assert part["rows"][1]["numbers"][:3] == ["500", "50.0 %", f"{apart.mean():.3g}"]
+
+
+def _measured(feature, kind, value, threshold):
+    info = anomalies_pb2.DriftSkewInfo()
+    info.path.step.append(feature)
+    measurement = info.drift_measurements if kind == "drift" else info.skew_measurements
+    measurement.add(
+        type=anomalies_pb2.DriftSkewInfo.Measurement.L_INFTY, value=value, threshold=threshold
+    )
+    return info
+
+
+def test_distances_are_sorted_by_their_share_of_the_limit():
+    infos = [_measured("a", "drift", 0.2, 0.4), _measured("b", "drift", 0.3, 0.1)]
+    infos += [_measured("c", "drift", 0.1, 0.0), _measured("d", "skew", 0.9, 0.1)]
+    found = anomalies_pb2.Anomalies(drift_skew_info=infos)
+    rows = drift.distances(found, "drift")
+    assert [row["feature"] for row in rows] == ["c", "b", "a"]
+    assert [drift.in_percent(row["ratio"]) for row in rows] == ["∞", "300 %", "50 %"]
+
+
+def test_skew_is_drawn_without_another_run():
+    found = anomalies_pb2.Anomalies(drift_skew_info=[_measured("a", "skew", 0.9, 0.1)])
+    parts = drift.section(None, found)
+    assert parts["drift"] is None
+    assert (parts["skew"]["features"], parts["skew"]["over"]) == (1, 1)
+    (figure,) = parts["skew"]["figures"]
+    assert "900 %" in figure["svg"]
+    assert "bars beyond 300 % are cut off" in figure["caption"]
+    assert drift.section(None, anomalies_pb2.Anomalies()) is None
 
 
 def test_parts_are_told_from_columns_that_are_called_alike():

@@ -181,7 +181,7 @@ def _data_figures(run: Run) -> list[dict]:
     figures.append({"name": "anomalies", "value": f"{errors:,}", "note": note})
     rows = drift.distances(found, "drift")
     if rows:
-        note = f"of its limit, {formats.label(rows[0]['feature'])}: furthest from the last run"
+        note = f"of its limit, {formats.label(rows[0]['feature'])}: furthest from the earlier run"
         shown = drift.in_percent(rows[0]["ratio"])
         figures.append({"name": "drift", "value": shown, "note": note})
     return figures
