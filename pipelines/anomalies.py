@@ -16,7 +16,7 @@ from penstock.pipelines.statistics_files import by_name
 from penstock.pipelines.validation import association, drift, label_checks, structure
 from penstock.pipelines.validation.drift import COMPARATOR, Measurement, Reference
 from penstock.pipelines.validation.finding import Finding, Kind
-from penstock.pipelines.validation.schema_checks import of_dataset
+from penstock.pipelines.validation.schema_checks import of_datasets
 from penstock.pipelines.validation.settings import Action, first_match
 
 FILE = "anomalies.pbtxt"
@@ -51,9 +51,7 @@ def find(
     # Each feature may be compared by its values and by how often it is missing.
     compared = sum(2 * len(mine.features) for several in pairs for mine, _ in several)
     alpha = FALSE_ALARM / (1 + compared + len(schema.feature) * len(datasets))
-    findings, measurements = [], []
-    for dataset in datasets:
-        findings += of_dataset(dataset, schema, alpha)
+    findings, measurements = [*of_datasets(datasets, schema, alpha)], []
     for dataset in datasets[1:]:
         findings += label_checks.skew(datasets[0], dataset, schema)
     findings += label_checks.nothing_to_learn(datasets, schema)

@@ -148,5 +148,6 @@ def read(path) -> schema_pb2.Schema:
     except text_format.ParseError as error:
         raise ValueError(
             f"`{path}` is no schema. Expected: the text form of tensorflow_metadata's `Schema`. "
-            f"Received, at line and column: {error}. Start from the `schema.pbtxt` of a run."
+            f"Received, at line and column: {str(error).rstrip('.')}. Start from the `schema.pbtxt` of "
+            "a run."
         ) from error

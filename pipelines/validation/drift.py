@@ -6,7 +6,7 @@ limit and what chance explains (`distances.py`). What no distance shows is in `s
 """
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from tensorflow_metadata.proto.v0 import schema_pb2, statistics_pb2
 
@@ -18,6 +18,7 @@ from penstock.pipelines.validation.finding import (
     has_numbers,
     lists_all_values,
     num_not_finite,
+    together,
     value_counts,
 )
 from penstock.pipelines.validation.settings import ComparisonConfig, DriftConfig
@@ -105,17 +106,7 @@ def compare(pairs: Iterable[tuple], reference: Reference, schema, alpha: float):
                 measurements.append(measured)
                 if measured.excess > 0:
                     findings.setdefault((name, finding.short), []).append(finding)
-    return [_together(found) for found in findings.values()], measurements
-
-
-def _together(found):
-    """One finding for all splits: that of the first (usually training), and the others' names."""
-    first, *others = found
-    if not others:
-        return first
-    names = ", ".join(f"`{finding.split}`" for finding in others)
-    called = f"split{'s' if len(others) > 1 else ''} {names}"
-    return replace(first, sentence=f"{first.sentence} Also in the {called}.")
+    return [together(found) for found in findings.values()], measurements
 
 
 def _of_feature(name, mine, other, limits, reference, split, alpha) -> Iterator[tuple]:

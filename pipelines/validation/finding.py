@@ -1,7 +1,7 @@
 """One thing that does not fit, and how such a thing is told."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tensorflow_metadata.proto.v0 import anomalies_pb2, statistics_pb2
 
@@ -39,6 +39,16 @@ class Finding:
     is_drift: bool = False
     split: str = ""
     shows: Callable[[statistics_pb2.FeatureNameStatistics], bool] | None = None
+
+
+def together(found: list[Finding]) -> Finding:
+    """One finding for all splits: that of the first (usually training), and the others' names."""
+    first, *others = found
+    if not others:
+        return first
+    names = ", ".join(f"`{finding.split}`" for finding in others)
+    called = f"split{'s' if len(others) > 1 else ''} {names}"
+    return replace(first, sentence=f"{first.sentence} Also in the {called}.")
 
 
 def number(value: float) -> str:

@@ -25,6 +25,7 @@ from penstock.pipelines.validation.finding import (
     lists_all_values,
     num_of_nan,
     number,
+    together,
     value_counts,
 )
 
@@ -37,30 +38,45 @@ TYPES = {
 """As in TFDV, where strings and bytes are both BYTES in a schema."""
 
 
-def of_dataset(dataset, schema: schema_pb2.Schema, alpha: float) -> Iterator[Finding]:
-    """All that is wrong in one split.
+def of_datasets(datasets, schema: schema_pb2.Schema, alpha: float) -> Iterator[Finding]:
+    """All that is wrong; what is wrong in several splits is one finding.
 
     Args:
         alpha: see `distances.py`; for shares outside a domain that need not hold all values.
     """
-    found = by_name(dataset)
-    where = f"in the split `{dataset.name}`"
+    found: dict[tuple, list[Finding]] = {}
+    for dataset in datasets:
+        for finding in _of_dataset(dataset, schema, alpha):
+            found.setdefault((finding.feature, finding.kind, finding.short), []).append(finding)
+    for of_splits in found.values():
+        yield together(of_splits)
+
+
+def _of_dataset(dataset, schema, alpha):
+    found, split = by_name(dataset), dataset.name
     for feature in schema.feature:
+        name = feature.name
         if feature.deprecated:
             continue
-        if feature.name not in found:
-            if feature.presence.min_count or feature.presence.min_fraction:
-                sentence = f"The schema expects the feature, but it is not {where}."
-                yield Finding(feature.name, Kind.SCHEMA_MISSING_COLUMN, "Missing", sentence)
-            continue
-        faults = _of_feature(found, feature, schema, alpha)
-        for kind, short, sentence, shows in faults:
-            yield Finding(
-                feature.name, kind, short, f"{sentence} {where}.", split=dataset.name, shows=shows
-            )
-    for name in found.keys() - {feature.name for feature in schema.feature}:
-        sentence = f"The feature is in the split `{dataset.name}`, but not in the schema."
-        yield Finding(name, Kind.SCHEMA_NEW_COLUMN, "New", sentence)
+        if name in found:
+            for kind, short, sentence, shows in _of_feature(found, feature, schema, alpha):
+                sentence = f"{sentence} in the split `{split}`."
+                yield Finding(name, kind, short, sentence, split=split, shows=shows)
+        elif not _is_derived(name) and (
+            feature.presence.min_count or feature.presence.min_fraction
+        ):
+            sentence = f"The schema expects the feature, which is missing in the split `{split}`."
+            yield Finding(name, Kind.SCHEMA_MISSING_COLUMN, "Missing", sentence, split=split)
+    known = {feature.name for feature in schema.feature}
+    for name in found:
+        if name not in known and not _is_derived(name):
+            sentence = f"The feature is in the split `{split}`, but not in the schema."
+            yield Finding(name, Kind.SCHEMA_NEW_COLUMN, "New", sentence, split=split)
+
+
+def _is_derived(name):
+    """Which derived features there are is a matter of the type and of Penstock's version."""
+    return "/" in name
 
 
 def _of_feature(found, feature, schema, alpha):

@@ -217,6 +217,23 @@ def test_a_feature_absent_too_often():
     )
 
 
+def test_what_is_wrong_in_all_splits_is_said_once():
+    """And what is derived from a feature that is gone, new or of another type is not said at all."""
+    texts = TextStatistics()
+    texts.add(["a", "b"])
+    splits = ("train", "validation", "test")
+    inferred = schema.infer(listed(dataset(2, size=numbers(1.0, 2.0), gone=texts)))
+    found = anomalies.validate(
+        listed(*(dataset(2, name, size=texts, new=texts) for name in splits)), inferred
+    )
+    also = "Also in the splits `validation`, `test`."
+    assert anomalies.sentences(found, Kind.ERROR) == [
+        f"`gone`: The schema expects the feature, which is missing in the split `train`. {also}",
+        f"`new`: The feature is in the split `train`, but not in the schema. {also}",
+        f"`size`: Expected type FLOAT, found BYTES in the split `train`. {also}",
+    ]
+
+
 def test_numbers_that_differ_little_are_told_apart():
     inferred = schema.infer(listed(dataset(1, size=numbers(1.0))))
     inferred.feature[0].float_domain.max = 1_000_000

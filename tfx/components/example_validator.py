@@ -99,7 +99,7 @@ class ExampleValidator(Component):
         context.progress(anomalies=len(errors), warnings=len(warnings), **compared, **shown)
         stopping = [f for f in findings if f.is_error and _stops(parameters, f.feature)]
         if stopping:
-            context.stop(_reason(errors, stopping, drifted))
+            context.stop(_reason(errors, stopping, drifted, parameters))
 
 
 def _statistics_file(path: Path) -> Path:
@@ -142,12 +142,13 @@ def _first_sentence(text):
     return text if end < 0 else text[: end + 1]
 
 
-def _reason(errors, stopping, drifted):
+def _reason(errors, stopping, drifted, parameters):
     names = {f"`{finding.feature}`: " for finding in stopping}
     told = [text for text in errors if text.startswith(tuple(names)) or not text.startswith("`")]
     more = f" And {len(told) - SHOWN} more, in the report." if len(told) > SHOWN else ""
+    schema = "the" if parameters.is_reviewed else "give a"
     how = (
-        "Correct the data, give a reviewed schema (`data.reviewed_schema`), or set "
+        f"Correct the data, {schema} reviewed schema (`data.reviewed_schema`), or set "
         "`data.on_anomaly: warn`."
     )
     if drifted:
@@ -163,6 +164,10 @@ def _reason(errors, stopping, drifted):
             )
     # The whole of the first; of the others as much as a person reads in a terminal.
     shown = [told[0], *map(_first_sentence, told[1:SHOWN])]
-    problem = "differ from earlier data" if drifted else "do not fit the schema"
+    problem = "do not fit the schema"
+    if drifted:
+        problem = "differ from earlier data"
+    elif parameters.skew.serving_statistics:
+        problem += " or the serving log"
     several = f"{len(told)} feature" + ("" if len(told) == 1 else "s")
     return f"The data {problem} ({several}): {' '.join(shown)}{more} {how}"
