@@ -18,7 +18,11 @@ def judge(found: dict) -> list[Finding]:
     step, training = found["step"], found["training"]
     where = f"batch_size {found['batch_size']}, {', '.join(found['devices'])}"
     return [
-        ok("preparation", f"{_ways(prepared)} examples/s (Transform's work, read again and again)"),
+        ok(
+            "preparation",
+            f"{_ways(prepared)} examples/s (Transform's work, or with `train.prepare: on_the_fly` the "
+            "training's)",
+        ),
         ok("input", f"{_ways(fed)} examples/s, without the model"),
         ok("model", f"{step:,.0f} examples/s in training steps on one batch ({where})"),
         _bound(fed, step, training),
