@@ -2,8 +2,9 @@
 
 `python benchmarks/run_all.py [--quick]` prints each table as soon as it has it: start-up times and
 the digits run (`timings.py`), the cost of a step (`overhead.py`), each component on generated
-pictures (`measure_run.py`), training beside plain Keras (`training.py`). On two quiet cores it takes
-about eight minutes; `--quick` a quarter of that, for a look whether all of it still works.
+pictures (`measure_run.py`), training beside plain Keras (`training.py`), the training input beside
+plain tf.data and libjpeg-turbo (`input_pipeline.py`). On two quiet cores it takes about twelve minutes;
+`--quick` a quarter of that, for a look whether all of it still works.
 """
 
 import argparse
@@ -13,6 +14,7 @@ import time
 from pathlib import Path
 
 import generated_images
+import input_pipeline
 import measure_run
 import overhead
 import timings
@@ -20,9 +22,24 @@ import training
 from tables import machine
 
 CONFIG = Path(__file__).parent / "generated.yaml"
-FULL = {"repeats": 5, "steps": 50, "pictures": 60_000, "cnn": (20_000, 7), "mlp": (60_000, 9)}
-QUICK = {"repeats": 1, "steps": 10, "pictures": 6_000, "cnn": (4_000, 2), "mlp": (20_000, 3)}
-"""Repeats of commands; steps of a chain; pictures; of each network the pictures and epochs."""
+FULL = {
+    "repeats": 5,
+    "steps": 50,
+    "pictures": 60_000,
+    "cnn": (20_000, 7),
+    "mlp": (60_000, 9),
+    "input": (1.0, 2.0, 5),
+}
+QUICK = {
+    "repeats": 1,
+    "steps": 10,
+    "pictures": 6_000,
+    "cnn": (4_000, 2),
+    "mlp": (20_000, 3),
+    "input": (0.1, 1.0, 1),
+}
+"""Repeats of commands; steps of a chain; pictures; of each network the pictures and epochs; of the
+training input the scale, the seconds of a turn and the turns."""
 
 
 def sections(size: dict):
@@ -45,6 +62,10 @@ def sections(size: dict):
         command = f"training.py --network {kind} --count {count} --epochs {epochs}"
         title = f"Training beside plain Keras: {kind}, {count:,} pictures, {epochs} epochs"
         yield title, command, training.report(kind, count, times)
+    scale, seconds, turns = size["input"]
+    command = f"input_pipeline.py --scale {scale} --seconds {seconds} --turns {turns}"
+    tables = input_pipeline.measure(scale, seconds, turns)
+    yield "The training input beside plain tf.data", command, "\n".join(tables)
 
 
 def components(pictures: int) -> str:
