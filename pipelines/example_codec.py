@@ -44,9 +44,17 @@ def check_features(features: Features) -> None:
         if name == KEY or "/" in name or not name:
             raise ValueError(
                 f"A feature's name must not be empty, contain `/` or be {KEY!r}, which is taken by "
-                f"the record's key. Received: {name!r}. Rename it in the source."
+                f"the record's key. Received: {name!r}. Rename it in the source; in a table by "
+                "`data.source.columns: {feature: column}`."
             )
-        unfit = unfit_class_names(class_names(features[name]))
+        classes = class_names(features[name])
+        if len(set(classes)) < len(classes):
+            twice = sorted({one for one in classes if classes.count(one) > 1})
+            raise ValueError(
+                f"The classes of `{name}` must have different names. Received twice: "
+                f"{', '.join(map(repr, twice))}. Rename the class."
+            )
+        unfit = unfit_class_names(classes)
         if unfit:
             raise ValueError(
                 f"A class name of the label `{name}` must be one line that neither begins nor ends "

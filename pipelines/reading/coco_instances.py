@@ -94,10 +94,13 @@ def _instances(content):
     faults = []
     categories = {}
     for position, found in enumerate(content["categories"]):
-        if _is_id(found, "id") and isinstance(found.get("name"), str):
-            categories[found["id"]] = found["name"]
-        else:
+        if not _is_id(found, "id") or not isinstance(found.get("name"), str):
             faults.append((f"categories[{position}]", "The category has no id or no name."))
+        elif found["id"] in categories:
+            fault = f"Another category has the id {found['id']}: {categories[found['id']]!r}."
+            faults.append((f"categories[{position}]", fault))
+        else:
+            categories[found["id"]] = found["name"]
     images = {}
     for position, found in enumerate(content["images"]):
         fault = _image_fault(found, images)
@@ -124,6 +127,11 @@ def _is_id(found, name):
     return isinstance(found, dict) and type(found.get(name)) is int
 
 
+def _is_number(found):
+    # JSON has integers of any length; as a float a longer one is an error.
+    return type(found) is float or (type(found) is int and abs(found) < 2**63)
+
+
 def _image_fault(found, known):
     if not _is_id(found, "id") or not isinstance(found.get("file_name"), str):
         return "The image has no id or no file_name."
@@ -139,7 +147,7 @@ def _annotation_fault(position, found, categories):
     if not _is_id(found, "category_id") or found["category_id"] not in categories:
         return f"{where} has the category {found.get('category_id')!r}, which is not there."
     box = found.get("bbox")
-    if not isinstance(box, list) or len(box) != 4 or not all(type(x) in (int, float) for x in box):
+    if not isinstance(box, list) or len(box) != 4 or not all(map(_is_number, box)):
         return f"{where} needs a bbox of four numbers, not {box!r}."
     if type(found.get("iscrowd", 0)) is not int or found.get("iscrowd", 0) not in (0, 1):
         return f"{where} needs an iscrowd of 0 or 1, not {found['iscrowd']!r}."

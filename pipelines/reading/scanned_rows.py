@@ -23,7 +23,13 @@ class ScannedSource(RowSource):
         return super().check()
 
     def find_columns(self) -> list[str]:
-        return list(self._scanned())
+        found = self._scanned()
+        if not found:
+            raise ValueError(
+                f"`data.source.path` has no row that can be read as {self.type}. Received: "
+                f"{str(self.path)!r}. Correct the path or `data.source.type`."
+            )
+        return list(found)
 
     def early_columns(self) -> None:
         """Any row may have another column."""

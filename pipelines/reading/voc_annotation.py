@@ -7,8 +7,8 @@ entities: those can blow up memory or read other files.
 
 from dataclasses import dataclass, field
 
-MAX_XML_BYTES = 16 * 2**20
-"""An annotation has some 200 bytes for each box."""
+MAX_XML_BYTES = 4 * 2**20
+"""An annotation has some 200 bytes for each box; parsed, it may take 150 times its size."""
 
 
 class AnnotationFault(ValueError):
@@ -80,8 +80,9 @@ def _size(root):
 def _number(found, path, index):
     text = found.findtext(path)
     try:
-        return float(text)
-    except (TypeError, ValueError):
+        # `float` alone would take `1_0` for 10.
+        return float((text or "").replace("_", "?"))
+    except ValueError:
         raise AnnotationFault(
             f"The object {index} of the annotation needs a number at <{path}>, not {text!r}."
         ) from None

@@ -113,9 +113,13 @@ BAD = {
         box(1, 1, 3, [1, 1, "1", 1]),
         "The annotation 4 (id 1) needs a bbox of four numbers, not [1, 1, '1', 1].",
     ),
+    "digits": (
+        box(1, 1, 3, [0.5, 1, 10**400, 1]),
+        "The annotation 5 (id 1) needs a bbox of four numbers, not [0.5, 1, 1000",
+    ),
     "crowd": (
         box(1, 1, 3, [1, 1, 1, 1], iscrowd=2),
-        "The annotation 5 (id 1) needs an iscrowd of 0 or 1, not 2.",
+        "The annotation 6 (id 1) needs an iscrowd of 0 or 1, not 2.",
     ),
 }
 

@@ -482,6 +482,12 @@ sys.exit(f"imported: {{loaded}}" if loaded else 0)
     assert "'train': " in result.stdout
 
 
+def test_classes_of_one_name_are_refused(tmp_path):
+    listed = ListSource.model_construct(given=[], described={"y": Label(names=("b", "a", "b"))})
+    with pytest.raises(ValueError, match="classes of `y` must have different names.* twice: 'b'"):
+        example_gen.generate(listed, SPLITTER, tmp_path, tmp_path / "scratch")
+
+
 @pytest.mark.parametrize("name", ["a\nb", " a", "a ", "", "a\rb"])
 def test_class_names_that_tfds_reads_back_as_others_are_refused(tmp_path, name):
     listed = ListSource.model_construct(given=[], described={"label": Label(names=("b", name))})

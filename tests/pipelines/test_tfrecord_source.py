@@ -205,3 +205,9 @@ def test_split_on_is_refused(tmp_path):
     write_records(tmp_path / "x.tfrecord", RECORDS)
     section = {"type": "tfrecord", "path": str(tmp_path / "x.tfrecord"), "split_on": {"t": "|"}}
     assert "here a sequence is a list of its own" in locate.load(section).check()[0]
+
+
+def test_a_file_without_any_record_is_said(tmp_path, rows_of):
+    (tmp_path / "x.tfrecord").write_bytes(b"this is a text, not a TFRecord file")
+    with pytest.raises(ValueError, match="has no row that can be read as tfrecord"):
+        rows_of({"type": "tfrecord", "path": str(tmp_path / "x.tfrecord")})

@@ -126,6 +126,10 @@ BAD = {
         annotation(("cat", "left", 1, 3, 3)),
         "The object 0 of the annotation needs a number at <bndbox/xmin>, not 'left'.",
     ),
+    "underscore": (
+        annotation(("cat", 1, 1, "1_0", 3)),
+        "The object 0 of the annotation needs a number at <bndbox/xmax>, not '1_0'.",
+    ),
     "size": (
         annotation(("cat", 1, 1, 3, 3), size=("wide", 10)),
         "The annotation's <size> has no height and width.",
