@@ -2,8 +2,9 @@
 
 Comes in: first `sys.path`, then (new descriptors of stages, a request, its input) or None, the end.
 Goes out: ("progress", records), what is asked of side inputs and state, and ("outcome", (response,
-its output) or an exception). It ends when its parent does: the parent never writes to its standard
-input, which the system closes even if it is killed.
+its output) or an exception, whose attribute `FRAMES` has what its traceback cannot carry over). It
+ends when its parent does: the parent never writes to its standard input, which the system closes
+even if it is killed.
 """
 
 import contextlib
@@ -15,10 +16,13 @@ import traceback
 from multiprocessing.connection import Connection
 from types import SimpleNamespace
 
+FRAMES = "penstock_frames"
+"""Of an exception: [(file, line, module)], the outermost first."""
+
 
 def main() -> None:
     """Serves until the pipe is closed."""
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    _end_with_parent()
     connection = Connection(int(sys.argv[1]))
     sys.path = connection.recv()
     # From here on, for the parent's modules are to be found.
@@ -52,9 +56,15 @@ def main() -> None:
 
 
 def _end_with_parent():
-    # Not through `sys.stdin`, whose lock this thread would hold when the interpreter ends.
-    os.read(0, 1)
-    os._exit(1)
+    parent, nothing = os.dup(0), os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, 0)  # a source that reads its standard input must not wait for ever
+    os.close(nothing)
+
+    def wait():
+        os.read(parent, 1)
+        os._exit(1)
+
+    threading.Thread(target=wait, daemon=True).start()
 
 
 class _Sender:
@@ -106,11 +116,17 @@ def _state_of(connection, say):
 
 
 def _portable(error):
-    """The exception, or a like one if it cannot be pickled."""
+    """The exception, or a like one if it cannot be pickled; with the `FRAMES` of its traceback."""
+    frames = [
+        (frame.f_code.co_filename, line, frame.f_globals.get("__name__") or "")
+        for frame, line in traceback.walk_tb(error.__traceback__)
+    ]
     try:
-        return pickle.loads(pickle.dumps(error))
+        found = pickle.loads(pickle.dumps(error))
     except Exception:
-        return RuntimeError(f"{type(error).__name__}: {error}")
+        found = RuntimeError(f"{type(error).__name__}: {error}")
+    setattr(found, FRAMES, frames)
+    return found
 
 
 if __name__ == "__main__":

@@ -106,5 +106,5 @@ def example(entries: Iterable[bytes]) -> bytes:
 
 def float32_bytes(values) -> bytes:
     """Numbers of any shape -> little-endian float32; those that are too large become infinite."""
-    with np.errstate(over="ignore"):
+    with np.errstate(over="ignore", invalid="ignore"):  # invalid: a signalling NaN
         return np.asarray(values, np.float64).astype("<f4").tobytes()

@@ -23,6 +23,7 @@ import time
 import traceback
 from pathlib import Path
 
+from penstock.pipelines.beam_worker import FRAMES
 from penstock.tfx import durable, messages, published
 from penstock.tfx.component import ExecutionContext, Input, Output
 from penstock.tfx.crash_points import reach
@@ -119,11 +120,12 @@ def _users_line(error: Exception) -> str:
 
     Not for a sentence that this code raised on purpose.
     """
-    lines = [
-        (file, line)
+    frames = [
+        (frame.f_code.co_filename, line, frame.f_globals.get("__name__") or "")
         for frame, line in traceback.walk_tb(error.__traceback__)
-        if _is_users(file := frame.f_code.co_filename, frame.f_globals.get("__name__") or "")
     ]
+    frames += getattr(error, FRAMES, ())  # of a process of Beam
+    lines = [(file, line) for file, line, module in frames if _is_users(file, module)]
     if not lines:
         return ""
     file, line = lines[-1]

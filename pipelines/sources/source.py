@@ -53,9 +53,15 @@ class BadRecord:
 
     def to_json(self) -> dict:
         """As JSON, `data` in base64, cut at `KEPT_BYTES`; without what is not known."""
-        entry = {"file": self.file, "index": self.index, "reason": self.reason, "key": self.key}
+        # A number of numpy's is no JSON.
+        entry = {
+            "file": self.file,
+            "index": int(self.index),
+            "reason": self.reason,
+            "key": self.key,
+        }
         if self.offset is not None:
-            entry["offset"] = self.offset
+            entry["offset"] = int(self.offset)
         if self.data:
             entry["data"] = base64.b64encode(self.data[:KEPT_BYTES]).decode()
         return entry

@@ -18,6 +18,7 @@ from penstock.pipelines.features import Label, Number, Text
 from penstock.pipelines.sources import source
 from penstock.pipelines.sources.source import BadRecord, Record
 from penstock.pipelines.splits import Splitter
+from penstock.tfx.worker import sentence
 
 RECORDS = 3000
 
@@ -85,6 +86,7 @@ def test_two_processes_write_the_bytes_of_one(tmp_path):
 
 
 def fail_or_die(number):
+    assert sys.stdin.read() == "", "There is nothing to wait for."
     progress.add(1)
     if number == 30:
         raise KeyError("thirty")
@@ -102,9 +104,12 @@ def fail_or_die(number):
     ids=["fails", "is-killed"],
 )
 def test_a_process_that_fails_ends_the_pipeline(number, error, message):
-    with pytest.raises(error, match=message), new_pipeline(2) as pipeline:
+    with pytest.raises(error, match=message) as caught, new_pipeline(2) as pipeline:
         _ = pipeline | beam.Create([1, 2, 3, number]) | beam.Map(fail_or_die)
     assert not _children()
+    line = fail_or_die.__code__.co_firstlineno + 4
+    said = f"test_beam_runner.py, line {line})" in sentence(caught.value)
+    assert said == (error is KeyError)
 
 
 def _children():

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from tensorflow_datasets.proto import tf_example_pb2
 
 from penstock.pipelines import example_wire as wire
-from penstock.pipelines.example_codec import Encoder, deserialise, fault_of
+from penstock.pipelines.example_codec import Encoder, deserialise, fault_of, serialise
 from penstock.pipelines.features import Boxes, Image, Label, Number, Sequence, Text
 
 INT64 = st.integers(-(2**63), 2**63 - 1)
@@ -95,6 +95,12 @@ def test_a_missing_value_leaves_no_entry_and_counts_as_content():
     assert content == b""
     assert encoder.encode("k", {"a": ""})[1] != content
     assert encoder.encode("other", {"b": 0})[1] == content
+
+
+def test_a_signalling_nan_is_stored_without_a_warning():
+    (signalling,) = np.frombuffer(b"\x01\x00\xa0\x7f", "<f4")
+    data = serialise("k", {"x": signalling}, {"x": Number()})
+    assert np.isnan(deserialise(data, {"x": Number()})[1]["x"])
 
 
 def test_boxes_are_stored_row_by_row():

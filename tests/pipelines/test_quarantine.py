@@ -5,6 +5,7 @@ import json
 import random
 import tracemalloc
 
+import numpy as np
 import pytest
 
 from penstock.pipelines import bad_records, quarantine
@@ -36,6 +37,12 @@ def test_files_say_what_is_known_of_each(tmp_path):
     assert quarantine.summary(tmp_path) == written
     assert written["format_version"] == 2
     assert quarantine.read(tmp_path) == BAD
+
+
+def test_numbers_of_numpy_are_stored_as_numbers(tmp_path):
+    quarantine.write(tmp_path, [BadRecord("a", np.int64(7), "bad", offset=np.uint8(3))], 1)
+    (entry,) = quarantine.entries(tmp_path)
+    assert (entry["index"], entry["offset"]) == (7, 3)
 
 
 def test_the_files_of_an_earlier_version_are_read(tmp_path):
