@@ -226,10 +226,14 @@ def row(name: str, done: Watched, found: Checked) -> list:
     splits = ", ".join(f"{split} {number:,}" for split, number in found.splits.items())
     peak = max(process.peak_mb for process in done.processes)
     warnings = ", ".join(sorted(found.warnings)) or None
-    return [name, splits, found.features, found.bad, warnings, done.seconds, peak]
+    times = [done.seconds, done.cpu_seconds]
+    return [name, splits, found.features, found.bad, warnings, *times, peak]
 
 
-COLUMNS = ["data set", "examples", "features", "bad", "warnings", "seconds", "peak MB"]
+COLUMNS = [
+    *("data set", "examples", "features", "bad", "warnings"),
+    *("seconds", "CPU seconds", "peak MB of a process"),
+]
 
 
 def main() -> None:
