@@ -28,10 +28,10 @@ def encodings(folder: Path, repeats: int) -> str:
     import keras_hub
     import tensorflow as tf
 
-    from penstock.pipelines.state import State
-    from penstock.pipelines.subword_tokenizer import split_words
-    from penstock.pipelines.subword_training import library_tokenizer, train
-    from penstock.pipelines.subwords import SPECIAL_TOKENS
+    from penstock.pipelines.transform.state import State
+    from penstock.pipelines.transform.subword_tokenizer import split_words
+    from penstock.pipelines.transform.subword_training import library_tokenizer, train
+    from penstock.pipelines.transform.subwords import SPECIAL_TOKENS
 
     files = [folder / f"train.{language}.gz" for language in ("en", "de")]
     texts = [
@@ -82,8 +82,8 @@ def encodings(folder: Path, repeats: int) -> str:
 
 def accumulate(analyzer_name: str, count: int) -> tuple[float, float, float]:
     """(seconds, peak MB, MB on disk) of an accumulator that gets `count` distinct values."""
-    from penstock.pipelines import analyzers
-    from penstock.pipelines.analyzer_accumulators import accumulator
+    from penstock.pipelines.transform import analyzers
+    from penstock.pipelines.transform.analyzer_accumulators import accumulator
 
     vocabulary = analyzer_name == "Vocabulary"
     options = {"top_k": 100_000} if vocabulary else {}

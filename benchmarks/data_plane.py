@@ -30,9 +30,9 @@ STEPS = ("ExampleGen", "StatisticsGen", "SchemaGen", "ExampleValidator", "Transf
 
 def ingest(pattern: str, folder: Path, processes: int) -> None:
     """ExampleGen's work, without a store around it."""
-    from penstock.pipelines.example_gen import generate
+    from penstock.pipelines.ingest.example_gen import generate
+    from penstock.pipelines.ingest.splits import Splitter
     from penstock.pipelines.sources import tfrecord
-    from penstock.pipelines.splits import Splitter
 
     settings = {"type": "tfrecord", "path": pattern, "key": "key", "features": FEATURES}
     source = tfrecord.Source.model_validate_json(json.dumps(settings))

@@ -29,11 +29,11 @@ from collected import ELEMENTS, collect
 from damage import damaged
 from tables import machine, table
 
-from penstock.pipelines import example_gen
-from penstock.pipelines.beam_runner import new_pipeline
+from penstock.pipelines.ingest import example_gen
+from penstock.pipelines.ingest.splits import Splitter
+from penstock.pipelines.running.beam_runner import new_pipeline
 from penstock.pipelines.sources import locate
 from penstock.pipelines.sources.source import BadRecord
-from penstock.pipelines.splits import Splitter
 
 ROWS = 12
 FEATURES = {

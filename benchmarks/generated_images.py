@@ -17,7 +17,7 @@ from PIL import Image
 from penstock.pipelines.example_codec import Encoder
 from penstock.pipelines.features import Image as EncodedImage
 from penstock.pipelines.features import Label
-from penstock.pipelines.image_files import encode_png
+from penstock.pipelines.media.image_files import encode_png
 from penstock.pipelines.tfrecord import write_records as write_tfrecord
 
 CLASSES = 10

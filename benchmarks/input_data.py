@@ -14,8 +14,9 @@ PHOTO_SIZE, PREPARED_SIZE = 256, 128
 
 def write_transformed(directory: Path, tensors: dict, count: int, batch) -> None:
     """TransformedExamples of `count` examples; `batch(rows)` gives their flat tensors."""
-    from penstock.pipelines import tensor_spec, tfrecord
-    from penstock.pipelines.tensor_records import encode
+    from penstock.pipelines import tfrecord
+    from penstock.pipelines.transform import tensor_spec
+    from penstock.pipelines.transform.tensor_records import encode
 
     directory.mkdir()
     for shard, rows in enumerate(np.array_split(np.arange(count), SHARDS)):
@@ -30,7 +31,7 @@ def write_pictures(directory: Path, count: int) -> None:
     import tensorflow as tf
     from generated_images import SIZE, pixels_of
 
-    from penstock.pipelines.tensor_spec import Tensor
+    from penstock.pipelines.transform.tensor_spec import Tensor
 
     images, labels = pixels_of(count)
     tensors = {
@@ -53,7 +54,7 @@ def write_texts(directory: Path, count: int) -> None:
     """Ids and targets of 4 to 64 tokens, most of them short, as sentences are."""
     import tensorflow as tf
 
-    from penstock.pipelines.tensor_spec import Tensor
+    from penstock.pipelines.transform.tensor_spec import Tensor
 
     generator = np.random.default_rng(0)
     lengths = np.clip(generator.gamma(2.0, 8.0, count).astype(np.int64), 4, 64)
@@ -87,10 +88,11 @@ def photo_bytes(count: int) -> list[bytes]:
 
 def write_photos(directory: Path, encoded: list[bytes], described: Path, preparation):
     """Raw Examples in `directory`, the description of prepared ones in `described`."""
-    from penstock.pipelines import example_codec, examples, tensor_spec, tfrecord
+    from penstock.pipelines import example_codec, examples, tfrecord
     from penstock.pipelines.features import Image, Label
-    from penstock.pipelines.inputs import OnTheFly
-    from penstock.pipelines.state import State
+    from penstock.pipelines.inputs.inputs import OnTheFly
+    from penstock.pipelines.transform import tensor_spec
+    from penstock.pipelines.transform.state import State
 
     features = {"image": Image(encoding="jpeg"), "label": Label(names=("a", "b"))}
     directory.mkdir()

@@ -84,7 +84,7 @@ def measure_pictures(folder: Path, scale: float, **turns) -> str:
     """Stored pixels of 28x28."""
     import plain_input
 
-    from penstock.pipelines import inputs
+    from penstock.pipelines.inputs import inputs
 
     count = round(60_000 * scale)
     directory = folder / "pictures"
@@ -111,8 +111,8 @@ def measure_texts(folder: Path, scale: float, **turns) -> str:
     """Ragged ids, padded."""
     import plain_input
 
-    from penstock.pipelines import inputs
-    from penstock.pipelines.input_config import Buckets
+    from penstock.pipelines.inputs import inputs
+    from penstock.pipelines.inputs.input_config import Buckets
 
     count, directory = round(200_000 * scale), folder / "texts"
     write_texts(directory, count)
@@ -139,7 +139,7 @@ def measure_photos(folder: Path, scale: float, **turns) -> str:
     """JPEG decoded and resized on the fly."""
     import plain_input
 
-    from penstock.pipelines import inputs
+    from penstock.pipelines.inputs import inputs
 
     encoded = photo_bytes(round(4_000 * scale))
     raw = folder / "photos"
@@ -167,7 +167,7 @@ def measure_decoding(folder: Path, scale: float, **turns) -> str:
     """JPEG decoded only, beside libjpeg-turbo."""
     import plain_input
 
-    from penstock.pipelines import inputs
+    from penstock.pipelines.inputs import inputs
 
     encoded = photo_bytes(round(2_000 * scale))
     raw = folder / "to_decode"

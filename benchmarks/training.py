@@ -82,8 +82,9 @@ def _turns(answers):
 
 def write_transformed(folder: Path, training, validation) -> None:
     """`folder/transformed`: what Transform would have written, the pictures as they are."""
-    from penstock.pipelines import tensor_spec, tfrecord
-    from penstock.pipelines.tensor_spec import Tensor
+    from penstock.pipelines import tfrecord
+    from penstock.pipelines.transform import tensor_spec
+    from penstock.pipelines.transform.tensor_spec import Tensor
 
     tensors = {
         "inputs": Tensor("uint8", (SIZE, SIZE, 1)),
@@ -104,7 +105,7 @@ def write_transformed(folder: Path, training, validation) -> None:
 def _encoded(images, labels, tensors):
     import tensorflow as tf
 
-    from penstock.pipelines.tensor_records import encode
+    from penstock.pipelines.transform.tensor_records import encode
 
     for start in range(0, len(images), 1024):
         rows = slice(start, start + 1024)
@@ -117,7 +118,7 @@ def train_as_trainer(folder: Path, kind: str, cache: str, epochs: int, turns) ->
     """What `tfx/components/trainer.py` does between loading the state and the export."""
     from penstock.models import locate
     from penstock.pipelines.features import Image, Label
-    from penstock.pipelines.state import State
+    from penstock.pipelines.transform.state import State
     from penstock.tfx.training import data, fit, optimizers, placement
     from penstock.tfx.training.config import TrainConfig
 

@@ -51,7 +51,7 @@ class Preparation:
 
         Args:
             features: dict of raw tensors, batch axis first, exactly `input_features`.
-            state: `penstock.pipelines.state.State`.
+            state: `penstock.pipelines.transform.state.State`.
 
         Returns:
             A tensor or a nested dict of tensors (ragged ones included), batch axis first.

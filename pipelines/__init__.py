@@ -1,8 +1,9 @@
 """DATA: raw source -> checked dataset on disk -> model-ready dataset -> batches.
 
-Begin with `sources/source.py` (what a source is; `reading/` is what sources share), then follow the
-data's way: `example_gen.py`
-(Beam: records to TFDS-format shards), `statistics.py`, `schema.py`, `anomalies.py` (with
-`validation/`), `transform.py` (analyzers and preparation, Beam) and `inputs.py` (tf.data batches).
-Nothing here knows tasks, models or the orchestrator.
+Follow the data's way: `sources/` (a file each; `reading/` is what they share), `ingest/` (Beam:
+records to TFDS-format shards; what is bad goes to `quarantine/`), `statistics/`, `validation/`
+(schema, anomalies, drift), `transform/` (analyzers and preparation, Beam) and `inputs/` (tf.data
+batches). `features.py` says what a record may hold, `example_codec.py` how it looks on disk,
+`config.py` what a config may say of all this. `media/` knows pictures, masks and recordings,
+`running/` how Beam runs here. Nothing here knows tasks, models or the orchestrator.
 """

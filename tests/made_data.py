@@ -12,17 +12,7 @@ import numpy as np
 from PIL import Image as Picture
 from tensorflow_metadata.proto.v0 import statistics_pb2
 
-from penstock.pipelines import (
-    anomalies,
-    audio_files,
-    duplicates,
-    example_codec,
-    examples,
-    quarantine,
-    schema,
-    statistics_files,
-    tfrecord,
-)
+from penstock.pipelines import example_codec, examples, tfrecord
 from penstock.pipelines.features import (
     Audio,
     Boxes,
@@ -33,8 +23,13 @@ from penstock.pipelines.features import (
     Sequence,
     Text,
 )
+from penstock.pipelines.ingest import duplicates
+from penstock.pipelines.media import audio_files
+from penstock.pipelines.quarantine import quarantine
 from penstock.pipelines.sources.source import BadRecord
-from penstock.pipelines.split_statistics import SplitStatistics
+from penstock.pipelines.statistics import statistics_files
+from penstock.pipelines.statistics.split_statistics import SplitStatistics
+from penstock.pipelines.validation import anomalies, schema
 from penstock.pipelines.validation.drift import Reference
 from penstock.pipelines.validation.example_records import keys_of
 from penstock.pipelines.validation.settings import DriftConfig

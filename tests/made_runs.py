@@ -12,19 +12,14 @@ import numpy as np
 from PIL import Image as Picture
 from tensorflow_metadata.proto.v0 import statistics_pb2
 
-from penstock.pipelines import (
-    anomalies,
-    duplicates,
-    example_codec,
-    examples,
-    quarantine,
-    schema,
-    statistics_files,
-    tfrecord,
-)
-from penstock.pipelines.feature_statistics import for_feature
+from penstock.pipelines import example_codec, examples, tfrecord
 from penstock.pipelines.features import Image, Label, Number, Text
+from penstock.pipelines.ingest import duplicates
+from penstock.pipelines.quarantine import quarantine
 from penstock.pipelines.sources.source import BadRecord
+from penstock.pipelines.statistics import statistics_files
+from penstock.pipelines.statistics.feature_statistics import for_feature
+from penstock.pipelines.validation import anomalies, schema
 from penstock.tfx.load_config import as_yaml, load_config
 
 CLASSES = ("<script>alert(1)</script>", "$\\frac{1}{x$", "a & b", "日本 \x07\ud800", "", "x" * 80)

@@ -70,7 +70,7 @@ class Statistics(Artifact):
     It is all but what sketches estimate (quantiles of many numbers), which varies with equal data.
     """
 
-    digest_module = "penstock.pipelines.statistics_files"
+    digest_module = "penstock.pipelines.statistics.statistics_files"
 
 
 class Schema(Artifact):
@@ -82,11 +82,11 @@ class Anomalies(Artifact):
 
 
 class TransformState(Artifact):
-    """`state.json` and vocabulary files: what the analyzers found (`penstock.pipelines.state`)."""
+    """`state.json` and vocabulary files, of analyzers (`penstock.pipelines.transform.state`)."""
 
 
 class TransformedExamples(Artifact):
-    """Model-ready examples: TFRecord shards with `spec.json` (`penstock.pipelines.inputs`)."""
+    """Model-ready examples: TFRecord shards with `spec.json` (`penstock.pipelines.inputs.inputs`)."""
 
 
 class Model(Artifact):

@@ -16,8 +16,8 @@ from pydantic import (
     model_validator,
 )
 
-from penstock.pipelines.bad_records import Limits
 from penstock.pipelines.config import Config
+from penstock.pipelines.quarantine.bad_records import Limits
 from penstock.pipelines.sources.source import Source
 from penstock.pipelines.validation.settings import Action, DriftConfig, SkewConfig
 from penstock.tfx.training.config import TrainConfig
@@ -54,7 +54,7 @@ class DataConfig(Config, Generic[SourceType]):
     source's own splits are kept, but for `split_from`, which is divided too. `anomalies` says by name
     or pattern (`image/*`) of a feature what `on_anomaly` says for all. `on_leakage`: what it does to
     the run if a content or a key is in several splits. `stratify`: a label of which each split gets
-    the same share; then adding data moves some old examples (`pipelines/stratified_splits.py`).
+    the same share; then adding data moves some old examples (`pipelines/ingest/stratified_splits.py`).
     """
 
     source: Annotated[SourceType, Field(description="{type: ...} and the keys of that source")]

@@ -13,10 +13,10 @@ from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 
-from penstock.pipelines import quarantine
-from penstock.pipelines.bad_records import record_of
-from penstock.pipelines.printable import excerpt, printable
-from penstock.pipelines.reason_kinds import kind_of
+from penstock.pipelines.quarantine import quarantine
+from penstock.pipelines.quarantine.bad_records import record_of
+from penstock.pipelines.quarantine.printable import excerpt, printable
+from penstock.pipelines.quarantine.reason_kinds import kind_of
 from penstock.tfx.load_config import load_config
 from penstock.tfx.standard_pipeline import standard_pipeline
 from penstock.tfx.store import Store, open_store
@@ -182,7 +182,7 @@ def _replay(store: Store, run: str, directory: Path, given: tuple[str, ...], as_
     config = load_config(store.run_directory(run) / "config.yaml")
     step = standard_pipeline(config).step("ExampleGen").parameters
     with _quiet():
-        from penstock.pipelines.replay import replay
+        from penstock.pipelines.quarantine.replay import replay
 
         source = config.pipeline.data.source
         now = replay(source, files, step.expand, step.expand_config)

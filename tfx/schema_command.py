@@ -16,7 +16,7 @@ def diff_schemas(
     first: str, second: str, directory: str, database: str | None, as_json: bool
 ) -> int:
     """Prints how two schemas differ, of runs or files; 1 if they do, as `diff` returns."""
-    from penstock.pipelines.schema import read
+    from penstock.pipelines.validation.schema import read
     from penstock.pipelines.validation.schema_diff import differences
 
     before, now = (read(_place(name, directory, database)) for name in (first, second))
@@ -30,7 +30,7 @@ def diff_schemas(
 
 def accept_schema(run: str, file: str, directory: str, database: str | None, replace: bool) -> int:
     """Writes the schema of a run to a file that is to be reviewed and kept with the config."""
-    from penstock.pipelines.schema import read
+    from penstock.pipelines.validation.schema import read
     from penstock.pipelines.validation.schema_diff import differences
     from penstock.tfx import durable
 

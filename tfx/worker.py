@@ -23,7 +23,7 @@ import time
 import traceback
 from pathlib import Path
 
-from penstock.pipelines.beam_worker import FRAMES
+from penstock.pipelines.running.beam_worker import FRAMES
 from penstock.tfx import durable, messages, published
 from penstock.tfx.component import ExecutionContext, Input, Output
 from penstock.tfx.crash_points import reach

@@ -327,13 +327,13 @@ def _utf8(text):
 
 
 def _typed_image(cell):
-    from penstock.pipelines.image_files import normalise
+    from penstock.pipelines.media.image_files import normalise
 
     return _normalised(cell, normalise)
 
 
 def _typed_audio(cell):
-    from penstock.pipelines.audio_files import normalise
+    from penstock.pipelines.media.audio_files import normalise
 
     return _normalised(cell, normalise)
 

@@ -60,7 +60,7 @@ class ImageReader:
 
     def read(self, tree: Tree, name: str) -> bytes:
         """See `Reader`."""
-        from penstock.pipelines.image_files import ImageFault, normalise
+        from penstock.pipelines.media.image_files import ImageFault, normalise
 
         return _read(tree, name, normalise, ImageFault)
 
@@ -78,12 +78,12 @@ class AudioReader:
 
     def read(self, tree: Tree, name: str) -> bytes:
         """See `Reader`."""
-        from penstock.pipelines.audio_files import AudioFault
+        from penstock.pipelines.media.audio_files import AudioFault
 
         return _read(tree, name, self._normalised, AudioFault)
 
     def _normalised(self, data):
-        from penstock.pipelines.audio_files import AudioFault, normalise, rate_and_channels
+        from penstock.pipelines.media.audio_files import AudioFault, normalise, rate_and_channels
 
         normal = normalise(data, self.max_seconds)
         rate_hz, channels = rate_and_channels(normal)
@@ -109,7 +109,7 @@ class MaskReader:
 
     def read(self, tree: Tree, name: str) -> bytes:
         """See `Reader`."""
-        from penstock.pipelines.mask_files import ImageFault, normalise
+        from penstock.pipelines.media.mask_files import ImageFault, normalise
 
         return _read(
             tree, name, lambda data: normalise(data, self.classes, self.ignore), ImageFault

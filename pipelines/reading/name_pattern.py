@@ -13,7 +13,7 @@ from typing import Literal
 
 from penstock.pipelines.config import Config
 from penstock.pipelines.features import Features, Label, Text, unfit_class_names
-from penstock.pipelines.splits import check_split_names
+from penstock.pipelines.ingest.splits import check_split_names
 
 
 class SplitPatterns(Config):

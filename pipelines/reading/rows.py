@@ -15,11 +15,11 @@ from typing import ClassVar
 from pydantic import ConfigDict, Field
 
 from penstock.pipelines.features import Feature, Features, Label, Number, Sequence, Text
+from penstock.pipelines.ingest.splits import NAME
 from penstock.pipelines.reading.file_source import DataFile, FileSource, data_files
 from penstock.pipelines.reading.name_pattern import SplitPatterns
 from penstock.pipelines.reading.tree import ReadFault
 from penstock.pipelines.sources.source import BadRecord, Record
-from penstock.pipelines.splits import NAME
 
 
 @dataclass

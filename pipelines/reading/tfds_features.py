@@ -24,7 +24,6 @@ from dataclasses import dataclass, field
 import numpy as np
 import tensorflow_datasets as tfds
 
-from penstock.pipelines.audio_files import AudioFault, from_samples
 from penstock.pipelines.features import (
     Audio,
     Boxes,
@@ -36,8 +35,9 @@ from penstock.pipelines.features import (
     Sequence,
     Text,
 )
-from penstock.pipelines.mask_files import ImageFault
-from penstock.pipelines.mask_files import normalise as normalise_mask
+from penstock.pipelines.media.audio_files import AudioFault, from_samples
+from penstock.pipelines.media.mask_files import ImageFault
+from penstock.pipelines.media.mask_files import normalise as normalise_mask
 
 _tfds = tfds.features
 

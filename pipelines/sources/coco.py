@@ -183,7 +183,7 @@ def read_part_of_split(part: Part, ids: dict[int, int], outside: str):
 
 
 def _values(image, tree, ids, outside):
-    from penstock.pipelines.image_files import image_size
+    from penstock.pipelines.media.image_files import image_size
     from penstock.pipelines.reading.boxes import fractions
 
     data = read_part(ImageReader(), tree, image.name, "image")

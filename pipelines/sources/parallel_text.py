@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Literal
 
 from penstock.pipelines.features import Features, Text
+from penstock.pipelines.ingest.splits import check_split_names
 from penstock.pipelines.reading.delimited import BYTE_ORDER_MARK, CHUNK_BYTES
 from penstock.pipelines.reading.file_source import DataFile, data_files, disk_files
 from penstock.pipelines.reading.line_files import MAX_LINE_BYTES
@@ -21,7 +22,6 @@ from penstock.pipelines.reading.tree import ReadFault, Tree
 from penstock.pipelines.sources import source
 from penstock.pipelines.sources.source import BadRecord, Record
 from penstock.pipelines.sources.text_lines import text_of
-from penstock.pipelines.splits import check_split_names
 
 PART_LINES = 10_000
 """What is read at once."""

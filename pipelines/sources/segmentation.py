@@ -220,7 +220,7 @@ def _pair(prefix, tree, image, mask, expected):
 
 def read_pairs(part: tuple[int, list[Pair]], names: NameReader, masks: MaskReader):
     """Yields a record for each: (index of the first, pairs)."""
-    from penstock.pipelines.image_files import image_size
+    from penstock.pipelines.media.image_files import image_size
 
     start, pairs = part
     for index, pair in enumerate(pairs, start):

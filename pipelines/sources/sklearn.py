@@ -132,7 +132,7 @@ def read_rows(dataset: str):
 def _digit(row):
     import numpy as np
 
-    from penstock.pipelines.image_files import encode_png
+    from penstock.pipelines.media.image_files import encode_png
 
     numbers = np.array(row, np.float64)
     # 0..16 -> 0..255; the files hold ink, not light, and so do these images.

@@ -213,7 +213,7 @@ def read_samples(
 
 
 def _values(sample, annotation, ids, coordinates, outside):
-    from penstock.pipelines.image_files import image_size
+    from penstock.pipelines.media.image_files import image_size
     from penstock.pipelines.reading.boxes import fractions
 
     unknown = sorted(set(annotation.names) - ids.keys())

@@ -10,7 +10,7 @@ contrast, may change places unseen.
 
 from collections.abc import Iterator
 
-from penstock.pipelines.statistics_files import by_name, common_stats, slice_name
+from penstock.pipelines.statistics.statistics_files import by_name, common_stats, slice_name
 from penstock.pipelines.validation import distances
 from penstock.pipelines.validation.distances import Distance
 from penstock.pipelines.validation.finding import Finding, Kind, has_numbers, is_label

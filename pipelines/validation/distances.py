@@ -13,7 +13,7 @@ import numpy as np
 from scipy.special import chdtri
 from tensorflow_metadata.proto.v0 import statistics_pb2
 
-from penstock.pipelines.statistics_files import VALUE_COUNTS, custom_stat
+from penstock.pipelines.statistics.statistics_files import VALUE_COUNTS, custom_stat
 
 BINS = 20
 """Into which two distributions of numbers are divided at most."""

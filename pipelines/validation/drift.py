@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from tensorflow_metadata.proto.v0 import schema_pb2, statistics_pb2
 
-from penstock.pipelines.statistics_files import by_name, common_stats
+from penstock.pipelines.statistics.statistics_files import by_name, common_stats
 from penstock.pipelines.validation import distances
 from penstock.pipelines.validation.finding import (
     Finding,

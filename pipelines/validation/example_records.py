@@ -14,8 +14,8 @@ from tensorflow_metadata.proto.v0 import statistics_pb2
 
 from penstock.pipelines import examples
 from penstock.pipelines.example_codec import deserialise
-from penstock.pipelines.feature_statistics import for_feature
-from penstock.pipelines.statistics_files import by_name
+from penstock.pipelines.statistics.feature_statistics import for_feature
+from penstock.pipelines.statistics.statistics_files import by_name
 from penstock.pipelines.tfrecord import read_records
 from penstock.pipelines.validation.finding import Finding
 

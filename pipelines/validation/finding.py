@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 from tensorflow_metadata.proto.v0 import anomalies_pb2, statistics_pb2
 
-from penstock.pipelines.statistics_files import (
+from penstock.pipelines.statistics.statistics_files import (
     NUM_CLASSES,
     NUM_INFINITE,
     common_stats,

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Iterator
 
 from penstock.pipelines.reading.columns import BOOLEANS
-from penstock.pipelines.statistics_files import by_name, common_stats
+from penstock.pipelines.statistics.statistics_files import by_name, common_stats
 from penstock.pipelines.validation.distances import sample_size
 from penstock.pipelines.validation.finding import SHOWN, Finding, Kind, is_label, value_counts
 

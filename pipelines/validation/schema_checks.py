@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 from tensorflow_metadata.proto.v0 import schema_pb2, statistics_pb2
 
-from penstock.pipelines.statistics_files import (
+from penstock.pipelines.statistics.statistics_files import (
     NUM_UNDECODABLE,
     by_name,
     common_stats,

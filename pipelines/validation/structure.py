@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 from tensorflow_metadata.proto.v0 import statistics_pb2
 
-from penstock.pipelines.statistics_files import by_name, common_stats
+from penstock.pipelines.statistics.statistics_files import by_name, common_stats
 from penstock.pipelines.validation.distances import sample_size
 from penstock.pipelines.validation.drift import Reference
 from penstock.pipelines.validation.finding import (

@@ -19,15 +19,16 @@ import yaml
 from PIL import Image as PILImage
 
 from penstock.models.locate import data_class, task_class
-from penstock.pipelines import examples, inputs
-from penstock.pipelines.beam_runner import new_pipeline
+from penstock.pipelines import examples
 from penstock.pipelines.example_codec import fault_of, serialise
 from penstock.pipelines.features import Image, Label
+from penstock.pipelines.inputs import inputs
+from penstock.pipelines.running.beam_runner import new_pipeline
 from penstock.pipelines.sources import locate
 from penstock.pipelines.sources.source import BadRecord
-from penstock.pipelines.state import State
 from penstock.pipelines.tfrecord import write_records
-from penstock.pipelines.transform import transform
+from penstock.pipelines.transform.state import State
+from penstock.pipelines.transform.transform import transform
 from penstock.tfx.load_config import load_config
 from penstock.tfx.run_command import validate_config
 from penstock.tfx.training.optimizers import make_optimizer

@@ -16,7 +16,7 @@ from PIL import Image as PILImage
 
 from penstock.models.locate import config_class, task_class
 from penstock.pipelines.features import Audio, Features, Image, Label, Text
-from penstock.pipelines.state import State
+from penstock.pipelines.transform.state import State
 
 EXAMPLES = 12
 

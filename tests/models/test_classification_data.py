@@ -12,7 +12,7 @@ from sklearn.utils.class_weight import compute_class_weight
 from penstock.models.vision.classification.config import Prepare
 from penstock.models.vision.classification.data import Data
 from penstock.pipelines.features import Image, Label, Text
-from penstock.pipelines.state import State
+from penstock.pipelines.transform.state import State
 
 NAMES = ("cat", "dog", "emu", "fox")
 

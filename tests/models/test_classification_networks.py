@@ -13,7 +13,7 @@ from penstock.models.vision.classification.loss import Accuracy, CrossEntropy
 from penstock.models.vision.classification.networks import build
 from penstock.models.vision.classification.task import Task
 from penstock.pipelines.features import Image, Label
-from penstock.pipelines.state import State
+from penstock.pipelines.transform.state import State
 
 
 def config(**sections):

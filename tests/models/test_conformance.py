@@ -16,10 +16,10 @@ from penstock.models.locate import data_class, known_tasks
 from penstock.pipelines import examples
 from penstock.pipelines.example_codec import serialise
 from penstock.pipelines.examples import request_signature
-from penstock.pipelines.inputs import prepared
-from penstock.pipelines.state import State
+from penstock.pipelines.inputs.inputs import prepared
 from penstock.pipelines.tfrecord import write_records
-from penstock.pipelines.transform import transform
+from penstock.pipelines.transform.state import State
+from penstock.pipelines.transform.transform import transform
 
 
 def answers(case, model, raw):

@@ -8,7 +8,7 @@ import tensorflow as tf
 from penstock.models.text.reversal.config import Config, Model, Prepare
 from penstock.models.text.reversal.task import Task
 from penstock.pipelines.features import Label, Text
-from penstock.pipelines.state import State
+from penstock.pipelines.transform.state import State
 
 
 def task(max_characters):

@@ -9,7 +9,7 @@ import pytest
 from penstock.models.speech.tones.config import Config, Prepare
 from penstock.models.speech.tones.task import Task
 from penstock.pipelines.features import Audio, Label
-from penstock.pipelines.state import State
+from penstock.pipelines.transform.state import State
 
 SOURCE = {"audio": Audio(sample_rate_hz=8000), "label": Label(names=("low", "high"))}
 

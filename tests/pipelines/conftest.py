@@ -5,11 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from penstock.pipelines import example_gen, examples
+from penstock.pipelines import examples
+from penstock.pipelines.ingest import example_gen
+from penstock.pipelines.ingest.splits import Splitter
 from penstock.pipelines.reading import rows
 from penstock.pipelines.sources import locate
 from penstock.pipelines.sources.source import BadRecord, Record
-from penstock.pipelines.splits import Splitter
 
 
 @pytest.fixture

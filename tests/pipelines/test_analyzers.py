@@ -14,10 +14,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import mutual_info_score
 
-from penstock.pipelines import analyzer_accumulators, sorted_numbers, spilled_counts
-from penstock.pipelines.analyzer_accumulators import accumulator
-from penstock.pipelines.analyzer_values import values_function
-from penstock.pipelines.analyzers import (
+from penstock.pipelines.features import MISSING_INT64, Label, Number, Sequence, Text
+from penstock.pipelines.transform import analyzer_accumulators, sorted_numbers, spilled_counts
+from penstock.pipelines.transform.analyzer_accumulators import accumulator
+from penstock.pipelines.transform.analyzer_values import values_function
+from penstock.pipelines.transform.analyzers import (
     ChannelMoments,
     Lengths,
     MinMax,
@@ -27,8 +28,7 @@ from penstock.pipelines.analyzers import (
     ValueCounts,
     Vocabulary,
 )
-from penstock.pipelines.features import MISSING_INT64, Label, Number, Sequence, Text
-from penstock.pipelines.mutual_information import mutual_information
+from penstock.pipelines.transform.mutual_information import mutual_information
 
 STRINGS = st.sampled_from([b"", b"a", b"b", b"a\0", b"a\0\1", b"\xff", b"ab", b"aa", b"x" * 40])
 FLOATS = st.floats(width=32, allow_nan=True)

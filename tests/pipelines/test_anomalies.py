@@ -4,11 +4,15 @@ import pytest
 from google.protobuf import text_format
 from tensorflow_metadata.proto.v0 import statistics_pb2
 
-from penstock.pipelines import anomalies, schema
-from penstock.pipelines.audio_files import encode_wav
-from penstock.pipelines.image_files import encode_png
-from penstock.pipelines.media_statistics import AudioStatistics, ImageStatistics
-from penstock.pipelines.value_statistics import LabelStatistics, NumberStatistics, TextStatistics
+from penstock.pipelines.media.audio_files import encode_wav
+from penstock.pipelines.media.image_files import encode_png
+from penstock.pipelines.statistics.media_statistics import AudioStatistics, ImageStatistics
+from penstock.pipelines.statistics.value_statistics import (
+    LabelStatistics,
+    NumberStatistics,
+    TextStatistics,
+)
+from penstock.pipelines.validation import anomalies, schema
 
 Kind = anomalies.Kind
 

@@ -10,7 +10,7 @@ import soundfile
 import tensorflow as tf
 from scipy.io import wavfile
 
-from penstock.pipelines.audio_files import AudioFault, encode_wav, measure, normalise
+from penstock.pipelines.media.audio_files import AudioFault, encode_wav, measure, normalise
 
 RNG = np.random.default_rng(0)
 MONO = RNG.integers(-32768, 32768, (41, 1), np.int16)
@@ -259,7 +259,7 @@ def test_the_limit_of_seconds_can_be_set():
 
 
 def test_a_file_that_claims_hours_costs_no_memory(monkeypatch):
-    monkeypatch.setattr("penstock.pipelines.audio_files.MAX_WAV_BYTES", 1000)
+    monkeypatch.setattr("penstock.pipelines.media.audio_files.MAX_WAV_BYTES", 1000)
     data = encode(np.zeros((501, 1), np.int16), "FLAC")
     assert len(data) < 500
     with pytest.raises(AudioFault, match="has 501 samples; at most 500 are read"):

@@ -10,7 +10,7 @@ import pytest
 import soundfile
 
 from penstock.pipelines import examples
-from penstock.pipelines.audio_files import encode_wav
+from penstock.pipelines.media.audio_files import encode_wav
 from penstock.pipelines.sources import locate
 
 RNG = np.random.default_rng(0)

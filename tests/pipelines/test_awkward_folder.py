@@ -26,7 +26,9 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from penstock.pipelines import duplicates, examples, quarantine
+from penstock.pipelines import examples
+from penstock.pipelines.ingest import duplicates
+from penstock.pipelines.quarantine import quarantine
 from penstock.pipelines.reading.class_files import read_files
 from penstock.pipelines.reading.class_folders import FolderReader
 from penstock.pipelines.reading.media_files import ImageReader, MediaFile
@@ -202,7 +204,7 @@ def test_a_decompression_bomb_costs_no_memory(tmp_path):
     program = (
         "import resource, sys\n"
         "from pathlib import Path\n"
-        "from penstock.pipelines.image_files import ImageFault, normalise\n"
+        "from penstock.pipelines.media.image_files import ImageFault, normalise\n"
         "before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
         "try:\n"
         "    normalise(Path(sys.argv[1]).read_bytes())\n"
@@ -269,8 +271,8 @@ from penstock.pipelines.reading.class_files import read_files
 from penstock.pipelines.reading.media_files import MediaFile
 from penstock.pipelines.reading.tree import Entry, Tree
 from penstock.pipelines.sources import locate
-from penstock.pipelines import image_files
-from penstock.pipelines.image_files import encode_png
+from penstock.pipelines.media import image_files
+from penstock.pipelines.media.image_files import encode_png
 import numpy as np
 with tempfile.TemporaryDirectory() as root:
     root = pathlib.Path(root)

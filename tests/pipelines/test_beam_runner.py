@@ -12,12 +12,14 @@ import apache_beam as beam
 import numpy as np
 import pytest
 
-from penstock.pipelines import beam_runner, example_gen, progress, statistics
-from penstock.pipelines.beam_runner import new_pipeline, processes_for
 from penstock.pipelines.features import Label, Number, Text
+from penstock.pipelines.ingest import example_gen
+from penstock.pipelines.ingest.splits import Splitter
+from penstock.pipelines.running import beam_runner, progress
+from penstock.pipelines.running.beam_runner import new_pipeline, processes_for
 from penstock.pipelines.sources import source
 from penstock.pipelines.sources.source import BadRecord, Record
-from penstock.pipelines.splits import Splitter
+from penstock.pipelines.statistics import statistics
 from penstock.tfx.worker import sentence
 
 RECORDS = 3000
@@ -123,8 +125,8 @@ def test_processes_end_when_their_parent_is_killed(tmp_path):
     script = """
         import os, pathlib, time
         import apache_beam as beam
-        from penstock.pipelines.beam_runner import new_pipeline
-        from penstock.pipelines import progress
+        from penstock.pipelines.running.beam_runner import new_pipeline
+        from penstock.pipelines.running import progress
 
         def work(number):
             progress.add(1)

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from penstock.pipelines import examples
-from penstock.pipelines.image_files import encode_png
+from penstock.pipelines.media.image_files import encode_png
 from penstock.pipelines.reading.coco_instances import read_instances
 from penstock.pipelines.reading.tree import ReadFault
 from penstock.pipelines.sources import locate

@@ -7,8 +7,8 @@ import pytest
 from scipy.spatial.distance import jensenshannon
 from tensorflow_metadata.proto.v0 import statistics_pb2
 
+from penstock.pipelines.statistics.value_statistics import NumberStatistics
 from penstock.pipelines.validation import distances
-from penstock.pipelines.value_statistics import NumberStatistics
 
 
 def histogram(*buckets, kind=statistics_pb2.Histogram.QUANTILES):

@@ -9,8 +9,6 @@ from PIL import Image as Picture
 from scipy.spatial.distance import jensenshannon
 from tensorflow_metadata.proto.v0 import schema_pb2, statistics_pb2
 
-from penstock.pipelines import anomalies, schema
-from penstock.pipelines.audio_files import encode_wav
 from penstock.pipelines.features import (
     Audio,
     Image,
@@ -20,8 +18,10 @@ from penstock.pipelines.features import (
     Text,
     is_optional,
 )
-from penstock.pipelines.image_files import encode_png, measure
-from penstock.pipelines.split_statistics import SplitStatistics, slices_by_default
+from penstock.pipelines.media.audio_files import encode_wav
+from penstock.pipelines.media.image_files import encode_png, measure
+from penstock.pipelines.statistics.split_statistics import SplitStatistics, slices_by_default
+from penstock.pipelines.validation import anomalies, schema
 from penstock.pipelines.validation.drift import Reference
 from penstock.pipelines.validation.settings import DriftConfig, Limits, SkewConfig
 

@@ -5,12 +5,13 @@ import json
 import numpy as np
 import pytest
 
-from penstock.pipelines import duplicates, example_gen, examples, sorted_runs
+from penstock.pipelines import examples
 from penstock.pipelines.example_codec import Encoder
 from penstock.pipelines.features import Image, Label, Number, Sequence, Text
+from penstock.pipelines.ingest import duplicates, example_gen, sorted_runs
+from penstock.pipelines.ingest.splits import Splitter
 from penstock.pipelines.sources import source
 from penstock.pipelines.sources.source import Record
-from penstock.pipelines.splits import Splitter
 
 FEATURES = {"text": Text(), "label": Label(names=("no", "yes"))}
 SPLITTER = Splitter({"train": 0.5, "test": 0.5})

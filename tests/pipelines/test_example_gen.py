@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import tensorflow_datasets as tfds
 
-from penstock.pipelines import bad_records, example_gen, examples, progress, sorted_runs
+from penstock.pipelines import examples
 from penstock.pipelines.example_codec import deserialise, fault_of, serialise
 from penstock.pipelines.features import (
     Audio,
@@ -22,9 +22,12 @@ from penstock.pipelines.features import (
     Sequence,
     Text,
 )
+from penstock.pipelines.ingest import example_gen, sorted_runs
+from penstock.pipelines.ingest.splits import Splitter
+from penstock.pipelines.quarantine import bad_records
+from penstock.pipelines.running import progress
 from penstock.pipelines.sources import locate, source
 from penstock.pipelines.sources.source import BadRecord, Record
-from penstock.pipelines.splits import Splitter
 from penstock.pipelines.tfrecord import write_records
 
 SPLITTER = Splitter({"train": 0.8, "validation": 0.1, "test": 0.1})
@@ -462,9 +465,12 @@ def test_data_steps_do_without_tensorflow(tmp_path):
     program = f"""
 import sys
 from pathlib import Path
-from penstock.pipelines import anomalies, example_gen, examples, schema, statistics
+from penstock.pipelines import examples
+from penstock.pipelines.ingest import example_gen
+from penstock.pipelines.ingest.splits import Splitter
 from penstock.pipelines.sources import locate
-from penstock.pipelines.splits import Splitter
+from penstock.pipelines.statistics import statistics
+from penstock.pipelines.validation import anomalies, schema
 root = Path({str(tmp_path)!r})
 (root / "examples").mkdir()
 source = locate.load({{"type": "sklearn", "dataset": "iris"}})

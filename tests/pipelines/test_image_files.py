@@ -9,7 +9,7 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from penstock.pipelines.image_files import ImageFault, encode_png, measure, normalise
+from penstock.pipelines.media.image_files import ImageFault, encode_png, measure, normalise
 
 RNG = np.random.default_rng(0)
 GREY = RNG.integers(0, 256, (9, 7), np.uint8)

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from penstock.pipelines import examples, quarantine
+from penstock.pipelines import examples
+from penstock.pipelines.quarantine import quarantine
 from penstock.pipelines.sources import locate
 
 

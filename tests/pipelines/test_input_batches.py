@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from penstock.pipelines import inputs, record_index
-from penstock.pipelines.input_config import Buckets, Packing
-from penstock.pipelines.record_index import RecordIndex
-from penstock.pipelines.tensor_records import encode
-from penstock.pipelines.tensor_spec import Tensor, shard_path, write_spec
+from penstock.pipelines.inputs import inputs, record_index
+from penstock.pipelines.inputs.input_config import Buckets, Packing
+from penstock.pipelines.inputs.record_index import RecordIndex
 from penstock.pipelines.tfrecord import read_records, write_records
+from penstock.pipelines.transform.tensor_records import encode
+from penstock.pipelines.transform.tensor_spec import Tensor, shard_path, write_spec
 
 EXAMPLES = 29
 TENSORS = {

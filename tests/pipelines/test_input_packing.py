@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from penstock.pipelines.input_config import Packing
-from penstock.pipelines.input_packing import check_packable, first_fit, place, row_lengths
-from penstock.pipelines.tensor_spec import Tensor
+from penstock.pipelines.inputs.input_config import Packing
+from penstock.pipelines.inputs.input_packing import check_packable, first_fit, place, row_lengths
+from penstock.pipelines.transform.tensor_spec import Tensor
 
 
 def packed(lengths, room, window=10):

@@ -5,9 +5,9 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from penstock.pipelines.input_config import Buckets, Packing
-from penstock.pipelines.input_layout import Batching, lay_out
-from penstock.pipelines.input_plan import (
+from penstock.pipelines.inputs.input_config import Buckets, Packing
+from penstock.pipelines.inputs.input_layout import Batching, lay_out
+from penstock.pipelines.inputs.input_plan import (
     NEIGHBOURS,
     Plan,
     Pool,

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from penstock.pipelines import inputs
-from penstock.pipelines.tensor_records import encode
-from penstock.pipelines.tensor_spec import Tensor, shard_path, write_spec
+from penstock.pipelines.inputs import inputs
 from penstock.pipelines.tfrecord import write_records
+from penstock.pipelines.transform.tensor_records import encode
+from penstock.pipelines.transform.tensor_spec import Tensor, shard_path, write_spec
 
 TENSORS = {
     "key": Tensor("string", ()),

@@ -11,9 +11,9 @@ from PIL import Image
 from pydantic import ValidationError
 
 from penstock.pipelines import examples
-from penstock.pipelines.audio_files import encode_wav
 from penstock.pipelines.features import Audio, Label, Number, Text
-from penstock.pipelines.image_files import encode_png
+from penstock.pipelines.media.audio_files import encode_wav
+from penstock.pipelines.media.image_files import encode_png
 from penstock.pipelines.sources import locate
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from penstock.pipelines.mask_files import ImageFault, normalise
+from penstock.pipelines.media.mask_files import ImageFault, normalise
 
 IDS = np.array([[0, 1, 2], [3, 1, 11]], np.uint8)
 SMALL = IDS % 4

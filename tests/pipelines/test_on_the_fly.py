@@ -8,11 +8,12 @@ import pytest
 import tensorflow as tf
 from PIL import Image as Picture
 
-from penstock.pipelines import example_codec, examples, inputs, tfrecord
+from penstock.pipelines import example_codec, examples, tfrecord
 from penstock.pipelines.features import Image, Label, Text
-from penstock.pipelines.input_split import PreparedSplit
-from penstock.pipelines.state import State
-from penstock.pipelines.transform import transform
+from penstock.pipelines.inputs import inputs
+from penstock.pipelines.inputs.input_split import PreparedSplit
+from penstock.pipelines.transform.state import State
+from penstock.pipelines.transform.transform import transform
 
 FEATURES = {
     "image": Image(channels=3, encoding="jpeg"),

@@ -8,10 +8,10 @@ import tracemalloc
 import numpy as np
 import pytest
 
-from penstock.pipelines import bad_records, quarantine
-from penstock.pipelines.bad_records import BadRunWriter, Limits
-from penstock.pipelines.printable import excerpt, printable
-from penstock.pipelines.reason_kinds import kind_of
+from penstock.pipelines.quarantine import bad_records, quarantine
+from penstock.pipelines.quarantine.bad_records import BadRunWriter, Limits
+from penstock.pipelines.quarantine.printable import excerpt, printable
+from penstock.pipelines.quarantine.reason_kinds import kind_of
 from penstock.pipelines.sources.source import BadRecord
 
 BAD = [

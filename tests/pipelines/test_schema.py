@@ -5,12 +5,12 @@ import pytest
 from google.protobuf import text_format
 from tensorflow_metadata.proto.v0 import schema_pb2, statistics_pb2
 
-from penstock.pipelines import anomalies, example_codec, examples, schema, tfrecord
-from penstock.pipelines.audio_files import encode_wav
+from penstock.pipelines import example_codec, examples, tfrecord
 from penstock.pipelines.features import Audio, Boxes, Image, Label, Number, Sequence, Text
-from penstock.pipelines.image_files import encode_png
-from penstock.pipelines.split_statistics import SplitStatistics
-from penstock.pipelines.validation import example_records
+from penstock.pipelines.media.audio_files import encode_wav
+from penstock.pipelines.media.image_files import encode_png
+from penstock.pipelines.statistics.split_statistics import SplitStatistics
+from penstock.pipelines.validation import anomalies, example_records, schema
 from penstock.pipelines.validation.schema_diff import differences
 
 Kind = anomalies.Kind

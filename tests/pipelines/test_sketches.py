@@ -8,9 +8,9 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from penstock.pipelines.distribution import EXACT_NUMBERS, Distribution
 from penstock.pipelines.exact_sum import ExactMoments, ExactSum
-from penstock.pipelines.sketches import (
+from penstock.pipelines.statistics.distribution import EXACT_NUMBERS, Distribution
+from penstock.pipelines.statistics.sketches import (
     DISTINCT_RELATIVE_ERROR,
     EXACT_STRINGS,
     DistinctCount,

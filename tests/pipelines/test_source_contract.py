@@ -17,12 +17,12 @@ import apache_beam as beam
 import numpy as np
 import pytest
 
-from penstock.pipelines.beam_runner import new_pipeline
 from penstock.pipelines.example_codec import check_features, fault_of
 from penstock.pipelines.features import FEATURES
+from penstock.pipelines.ingest.splits import Splitter, key_hashes
+from penstock.pipelines.running.beam_runner import new_pipeline
 from penstock.pipelines.sources import locate
 from penstock.pipelines.sources.source import BadRecord, Record
-from penstock.pipelines.splits import Splitter, key_hashes
 
 
 @dataclass
@@ -148,7 +148,7 @@ def picture(folder, name, value, size=(4, 3)):
 
 
 def recording(value):
-    from penstock.pipelines.audio_files import encode_wav
+    from penstock.pipelines.media.audio_files import encode_wav
 
     return encode_wav(bytes([value, 0]) * 9, 8_000, 1)
 

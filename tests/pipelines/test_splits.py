@@ -4,7 +4,7 @@ from hashlib import blake2b
 
 import pytest
 
-from penstock.pipelines.splits import Splitter, key_hashes
+from penstock.pipelines.ingest.splits import Splitter, key_hashes
 
 SPLITS = {"train": 0.8, "validation": 0.1, "test": 0.1}
 KEYS = [f"record-{i}" for i in range(20_000)]

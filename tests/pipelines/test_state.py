@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 
 from penstock.pipelines.features import Label, Text
-from penstock.pipelines.state import State
+from penstock.pipelines.transform.state import State
 
 FEATURES = {"text": Text(), "label": Label(names=("no", "yes"))}
 AWKWARD = ("b", "a\nb", "\\n", "", "\r", "\xe4", b"\xff".decode("utf-8", "surrogateescape"))

@@ -6,16 +6,22 @@ import numpy as np
 import pytest
 from tensorflow_metadata.proto.v0 import statistics_pb2
 
-from penstock.pipelines import example_gen, examples, statistics, statistics_files
-from penstock.pipelines.feature_statistics import for_feature
+from penstock.pipelines import examples
 from penstock.pipelines.features import Image, Label, Number, Text
-from penstock.pipelines.image_files import encode_png
-from penstock.pipelines.media_statistics import ImageStatistics
+from penstock.pipelines.ingest import example_gen
+from penstock.pipelines.ingest.splits import Splitter
+from penstock.pipelines.media.image_files import encode_png
 from penstock.pipelines.sources import source
 from penstock.pipelines.sources.source import Record
-from penstock.pipelines.split_statistics import SplitStatistics
-from penstock.pipelines.splits import Splitter
-from penstock.pipelines.value_statistics import LabelStatistics, NumberStatistics, TextStatistics
+from penstock.pipelines.statistics import statistics, statistics_files
+from penstock.pipelines.statistics.feature_statistics import for_feature
+from penstock.pipelines.statistics.media_statistics import ImageStatistics
+from penstock.pipelines.statistics.split_statistics import SplitStatistics
+from penstock.pipelines.statistics.value_statistics import (
+    LabelStatistics,
+    NumberStatistics,
+    TextStatistics,
+)
 
 RNG = np.random.default_rng(3)
 FEATURES = {

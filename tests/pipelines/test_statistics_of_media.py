@@ -11,9 +11,9 @@ from PIL import Image
 from scipy.io import wavfile
 
 from penstock.pipelines import features
-from penstock.pipelines.feature_statistics import for_feature
-from penstock.pipelines.image_files import encode_png
-from penstock.pipelines.statistics_files import common_stats, custom_stat
+from penstock.pipelines.media.image_files import encode_png
+from penstock.pipelines.statistics.feature_statistics import for_feature
+from penstock.pipelines.statistics.statistics_files import common_stats, custom_stat
 
 CAMVID = ("Sky", "Building", "Pole", "Road", "Pavement", "Tree", "SignSymbol", "Fence", "Car")
 CAMVID = (*CAMVID, "Pedestrian", "Bicyclist")

@@ -9,8 +9,8 @@ import pandas as pd
 import pytest
 
 from penstock.pipelines.features import Label, Number, Sequence, Text
-from penstock.pipelines.split_statistics import SplitStatistics
-from penstock.pipelines.statistics_files import by_name, common_stats, custom_stat
+from penstock.pipelines.statistics.split_statistics import SplitStatistics
+from penstock.pipelines.statistics.statistics_files import by_name, common_stats, custom_stat
 
 BATCH = 4096
 TABLES = {

@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from penstock.pipelines.feature_statistics import for_feature
 from penstock.pipelines.features import Boxes, Image, Label, Mask, Number, Sequence, Text
-from penstock.pipelines.image_files import encode_png
-from penstock.pipelines.split_statistics import SplitStatistics
-from penstock.pipelines.statistics_files import custom_stat
+from penstock.pipelines.media.image_files import encode_png
+from penstock.pipelines.statistics.feature_statistics import for_feature
+from penstock.pipelines.statistics.split_statistics import SplitStatistics
+from penstock.pipelines.statistics.statistics_files import custom_stat
 
 CHEAP = settings(max_examples=20, deadline=None, derandomize=True, database=None)
 

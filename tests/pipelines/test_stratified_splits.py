@@ -6,12 +6,13 @@ from math import ceil, floor, sqrt
 import numpy as np
 import pytest
 
-from penstock.pipelines import example_gen, examples, sorted_runs
+from penstock.pipelines import examples
 from penstock.pipelines.features import Label, Number, Text
+from penstock.pipelines.ingest import example_gen, sorted_runs
+from penstock.pipelines.ingest.splits import Splitter, key_hashes
+from penstock.pipelines.ingest.stratified_splits import decide, stratum
 from penstock.pipelines.sources import source
 from penstock.pipelines.sources.source import Record
-from penstock.pipelines.splits import Splitter, key_hashes
-from penstock.pipelines.stratified_splits import decide, stratum
 
 SHARES = {"train": 0.8, "validation": 0.1, "test": 0.1}
 LIMITS = np.array([0.8, 0.9, 1.0])

@@ -13,12 +13,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tensorflow.core.protobuf.saved_model_pb2 import SavedModel
 
-from penstock.pipelines import subword_training
 from penstock.pipelines.features import Text
-from penstock.pipelines.state import State
-from penstock.pipelines.subword_tokenizer import split_words
-from penstock.pipelines.subword_training import library_tokenizer, train
-from penstock.pipelines.subwords import ALPHABET, SPECIAL_TOKENS, WORD, Subwords
+from penstock.pipelines.transform import subword_training
+from penstock.pipelines.transform.state import State
+from penstock.pipelines.transform.subword_tokenizer import split_words
+from penstock.pipelines.transform.subword_training import library_tokenizer, train
+from penstock.pipelines.transform.subwords import ALPHABET, SPECIAL_TOKENS, WORD, Subwords
 
 CORPUS = [
     "the cat sat on the mat, the other cat sat on the other mat",

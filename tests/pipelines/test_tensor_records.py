@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from penstock.pipelines.tensor_records import encode, parse
-from penstock.pipelines.tensor_spec import (
+from penstock.pipelines.transform.tensor_records import encode, parse
+from penstock.pipelines.transform.tensor_spec import (
     Tensor,
     flatten,
     from_type_specs,

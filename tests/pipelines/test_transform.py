@@ -6,9 +6,18 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from penstock.pipelines import analyzer_accumulators, example_gen, examples, inputs, progress
-from penstock.pipelines.analyze import analyze
-from penstock.pipelines.analyzers import (
+from penstock.pipelines import examples
+from penstock.pipelines.features import Image, Label, Number, Text
+from penstock.pipelines.ingest import example_gen
+from penstock.pipelines.ingest.splits import Splitter
+from penstock.pipelines.inputs import inputs
+from penstock.pipelines.media.image_files import encode_png
+from penstock.pipelines.running import progress
+from penstock.pipelines.sources import source
+from penstock.pipelines.sources.source import Record
+from penstock.pipelines.transform import analyzer_accumulators
+from penstock.pipelines.transform.analyze import analyze
+from penstock.pipelines.transform.analyzers import (
     ChannelMoments,
     Lengths,
     MinMax,
@@ -18,16 +27,11 @@ from penstock.pipelines.analyzers import (
     ValueCounts,
     Vocabulary,
 )
-from penstock.pipelines.features import Image, Label, Number, Text
-from penstock.pipelines.image_files import encode_png
-from penstock.pipelines.prepare_function import prepare_function, read_features
-from penstock.pipelines.sources import source
-from penstock.pipelines.sources.source import Record
-from penstock.pipelines.splits import Splitter
-from penstock.pipelines.state import State
-from penstock.pipelines.tensor_records import encode
-from penstock.pipelines.tensor_spec import flatten
-from penstock.pipelines.transform import transform
+from penstock.pipelines.transform.prepare_function import prepare_function, read_features
+from penstock.pipelines.transform.state import State
+from penstock.pipelines.transform.tensor_records import encode
+from penstock.pipelines.transform.tensor_spec import flatten
+from penstock.pipelines.transform.transform import transform
 
 EXAMPLES = 300
 FEATURES = {

@@ -124,15 +124,10 @@ class Workshop:
 
     def _write(self):
         from penstock.models.locate import config_class, task_class
-        from penstock.pipelines import (
-            example_codec,
-            examples,
-            tensor_records,
-            tensor_spec,
-            tfrecord,
-        )
+        from penstock.pipelines import example_codec, examples, tfrecord
         from penstock.pipelines.features import Image, Label, Number
-        from penstock.pipelines.state import State
+        from penstock.pipelines.transform import tensor_records, tensor_spec
+        from penstock.pipelines.transform.state import State
 
         features = {
             "image": Image(channels=1, encoding="png"),

@@ -8,8 +8,11 @@ import pytest
 from PIL import Image
 from tensorflow_metadata.proto.v0 import schema_pb2
 
-from penstock.pipelines import anomalies, examples, inputs, quarantine, schema
-from penstock.pipelines.state import State
+from penstock.pipelines import examples
+from penstock.pipelines.inputs import inputs
+from penstock.pipelines.quarantine import quarantine
+from penstock.pipelines.transform.state import State
+from penstock.pipelines.validation import anomalies, schema
 from penstock.tfx.component import Environment, ExecutionContext, Input, Output
 from penstock.tfx.components.example_gen import ExampleGen
 from penstock.tfx.components.example_validator import ExampleValidator
@@ -190,7 +193,8 @@ def test_gates_on_statistics_need_neither_beam_nor_tensorflow(component):
     assert component.environment(component.Parameters()) == Environment()
     program = (
         "import sys\n"
-        "from penstock.pipelines import anomalies, schema, statistics_files\n"
+        "from penstock.pipelines.statistics import statistics_files\n"
+        "from penstock.pipelines.validation import anomalies, schema\n"
         "sys.exit(' '.join({'apache_beam', 'tensorflow'} & set(sys.modules)) or 0)\n"
     )
     result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)

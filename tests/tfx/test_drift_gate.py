@@ -6,9 +6,10 @@ from pathlib import Path
 import pytest
 from tensorflow_metadata.proto.v0 import statistics_pb2
 
-from penstock.pipelines import anomalies, schema, statistics_files
+from penstock.pipelines.statistics import statistics_files
+from penstock.pipelines.statistics.value_statistics import LabelStatistics, NumberStatistics
+from penstock.pipelines.validation import anomalies, schema
 from penstock.pipelines.validation.settings import SkewConfig
-from penstock.pipelines.value_statistics import LabelStatistics, NumberStatistics
 from penstock.tfx.component import ExecutionContext, Input, Output
 from penstock.tfx.components.example_validator import ExampleValidator
 from penstock.tfx.runner import run_pipeline

@@ -397,7 +397,7 @@ def test_ragged_targets_are_object_arrays(workshop, trained, boxes):
         prepare_targets=prepare_targets,
         evaluate_batch=evaluate_batch,
     )
-    from penstock.pipelines.state import State
+    from penstock.pipelines.transform.state import State
 
     columns = predictions.columns_of(
         trained.outputs["model"].path,

@@ -232,7 +232,7 @@ def numbers(tmp_path):
     """`numbers(task)` exports an untrained model and returns the directory."""
     from penstock.pipelines import examples
     from penstock.pipelines.features import Number
-    from penstock.pipelines.state import State
+    from penstock.pipelines.transform.state import State
 
     (tmp_path / "state").mkdir()
     (tmp_path / "artifact").mkdir()

@@ -9,12 +9,12 @@ import yaml
 
 from penstock.models import locate
 from penstock.models.preparation import Preparation
-from penstock.pipelines.example_gen import WriteRuns
 from penstock.pipelines.features import Number
-from penstock.pipelines.quarantine import Limits
-from penstock.pipelines.splits import Splitter
-from penstock.pipelines.state import State
-from penstock.pipelines.transform import prepare_function
+from penstock.pipelines.ingest.example_gen import WriteRuns
+from penstock.pipelines.ingest.splits import Splitter
+from penstock.pipelines.quarantine.quarantine import Limits
+from penstock.pipelines.transform.state import State
+from penstock.pipelines.transform.transform import prepare_function
 from penstock.tfx.load_config import ConfigError, load_config
 from penstock.tfx.standard_pipeline import standard_pipeline
 from penstock.tfx.worker import sentence

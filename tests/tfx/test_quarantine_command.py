@@ -10,7 +10,7 @@ import pytest
 import yaml
 from PIL import Image
 
-from penstock.pipelines import quarantine
+from penstock.pipelines.quarantine import quarantine
 from penstock.pipelines.sources import locate
 from penstock.pipelines.sources.source import BadRecord
 from penstock.tfx.quarantine_command import quarantine_of_run

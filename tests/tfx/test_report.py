@@ -9,8 +9,8 @@ from html.parser import HTMLParser
 
 import pytest
 
-from penstock.pipelines import quarantine
 from penstock.pipelines.features import Number, Text
+from penstock.pipelines.quarantine import quarantine
 from penstock.pipelines.sources.source import BadRecord
 from penstock.tfx.report import samples
 from penstock.tfx.report.collect import collect

@@ -8,10 +8,11 @@ import pytest
 from PIL import Image
 from tensorflow_metadata.proto.v0 import anomalies_pb2, statistics_pb2
 
-from penstock.pipelines import audio_files, statistics_files
-from penstock.pipelines.feature_statistics import for_feature
 from penstock.pipelines.features import Boxes, Label, Number, Text
-from penstock.pipelines.statistics_files import by_name
+from penstock.pipelines.media import audio_files
+from penstock.pipelines.statistics import statistics_files
+from penstock.pipelines.statistics.feature_statistics import for_feature
+from penstock.pipelines.statistics.statistics_files import by_name
 from penstock.tfx.report import (
     categories,
     distributions,

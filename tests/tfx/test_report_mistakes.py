@@ -5,7 +5,8 @@ import tracemalloc
 
 import pytest
 
-from penstock.pipelines import example_codec, examples, splits, tfrecord
+from penstock.pipelines import example_codec, examples, tfrecord
+from penstock.pipelines.ingest import splits
 from penstock.tfx.report import evaluation, mistakes, samples
 from penstock.tfx.report.collect import Run
 

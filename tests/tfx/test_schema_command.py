@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from penstock.pipelines import schema
+from penstock.pipelines.validation import schema
 from penstock.tfx.main import cli
 from penstock.tfx.store import Store
 

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from penstock.pipelines.tensor_records import encode
-from penstock.pipelines.tensor_spec import Tensor, shard_path, write_spec
 from penstock.pipelines.tfrecord import write_records
+from penstock.pipelines.transform.tensor_records import encode
+from penstock.pipelines.transform.tensor_spec import Tensor, shard_path, write_spec
 from penstock.tfx.component import Input
 from penstock.tfx.components.trainer import Trainer
 from penstock.tfx.load_config import load_config

@@ -29,8 +29,8 @@ class Count(Component):
     def execute(context):
         from tensorflow_metadata.proto.v0 import statistics_pb2
 
-        from penstock.pipelines import statistics_files
-        from penstock.pipelines.value_statistics import NumberStatistics
+        from penstock.pipelines.statistics import statistics_files
+        from penstock.pipelines.statistics.value_statistics import NumberStatistics
 
         numbers = [float(line) for line in Path(context.parameters.path).read_text().split()]
         accumulator = NumberStatistics(is_integer=False)

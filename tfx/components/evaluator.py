@@ -52,7 +52,7 @@ class Evaluator(Component):
     @staticmethod
     def execute(context: ExecutionContext) -> None:
         from penstock.models.locate import task_class
-        from penstock.pipelines.state import State
+        from penstock.pipelines.transform.state import State
         from penstock.tfx.evaluation import checks, measure, predictions
 
         parameters, config = context.parameters, context.parameters.evaluate
@@ -120,7 +120,7 @@ def _compare(context, task, state, columns, measures):
 
 def _check_comparable(baseline, task, state):
     """The baseline must take the same requests and know the same targets."""
-    from penstock.pipelines.state import State
+    from penstock.pipelines.transform.state import State
 
     theirs = State.load(baseline.path / "state")
     ours = {**task.input_features(state.features), **task.target_features(state.features)}

@@ -1,4 +1,4 @@
-"""ExampleGen: source -> Examples and Quarantine. See `penstock/pipelines/example_gen.py`.
+"""ExampleGen: source -> Examples and Quarantine. See `penstock/pipelines/ingest/example_gen.py`.
 
 A gate: stops the run if more records than `max_bad_fraction` could not be used, and, where
 `on_leakage` is "stop", if a content or a key is in several splits.
@@ -7,8 +7,8 @@ A gate: stops the run if more records than `max_bad_fraction` could not be used,
 from pathlib import Path
 from typing import Literal
 
-from penstock.pipelines.bad_records import Limits
 from penstock.pipelines.config import Config
+from penstock.pipelines.quarantine.bad_records import Limits
 from penstock.pipelines.sources import locate
 from penstock.tfx.artifacts import Examples, Quarantine
 from penstock.tfx.component import Component, Environment, ExecutionContext
@@ -67,10 +67,11 @@ class ExampleGen(Component):
 
     @staticmethod
     def execute(context: ExecutionContext) -> None:
-        from penstock.pipelines import duplicates, quarantine
-        from penstock.pipelines.example_gen import generate
-        from penstock.pipelines.printable import printable
-        from penstock.pipelines.splits import Splitter
+        from penstock.pipelines.ingest import duplicates
+        from penstock.pipelines.ingest.example_gen import generate
+        from penstock.pipelines.ingest.splits import Splitter
+        from penstock.pipelines.quarantine import quarantine
+        from penstock.pipelines.quarantine.printable import printable
 
         parameters = context.parameters
         splitter = Splitter(parameters.splits, parameters.split_from)

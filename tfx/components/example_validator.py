@@ -1,4 +1,4 @@
-"""ExampleValidator: Statistics and Schema -> Anomalies. See `penstock/pipelines/anomalies.py`.
+"""ExampleValidator: Statistics and Schema -> Anomalies. See `penstock/pipelines/validation/anomalies.py`.
 
 A gate: stops the run if the data do not fit the schema, or have moved too far from those of the
 last good run or of a serving log; unless `on_anomaly` is "warn". Warnings (a label spread
@@ -71,7 +71,8 @@ class ExampleValidator(Component):
 
     @staticmethod
     def execute(context: ExecutionContext) -> None:
-        from penstock.pipelines import anomalies, schema, statistics_files
+        from penstock.pipelines.statistics import statistics_files
+        from penstock.pipelines.validation import anomalies, schema
 
         parameters, statistics = context.parameters, context.inputs["statistics"].path
         expected = schema.read(context.inputs["schema"].path)
@@ -103,14 +104,14 @@ class ExampleValidator(Component):
 
 
 def _statistics_file(path: Path) -> Path:
-    from penstock.pipelines.statistics_files import FILE
+    from penstock.pipelines.statistics.statistics_files import FILE
 
     return path / FILE if path.is_dir() else path
 
 
 def _references(context):
     """The other data to compare with."""
-    from penstock.pipelines import statistics_files
+    from penstock.pipelines.statistics import statistics_files
     from penstock.pipelines.validation.drift import Reference
 
     parameters, references = context.parameters, []

@@ -1,4 +1,4 @@
-"""SchemaGen: Statistics -> Schema. See `penstock/pipelines/schema.py`."""
+"""SchemaGen: Statistics -> Schema. See `penstock/pipelines/validation/schema.py`."""
 
 from pathlib import Path
 
@@ -52,7 +52,8 @@ class SchemaGen(Component):
 
     @staticmethod
     def execute(context: ExecutionContext) -> None:
-        from penstock.pipelines import schema, statistics_files
+        from penstock.pipelines.statistics import statistics_files
+        from penstock.pipelines.validation import schema
 
         reviewed = context.parameters.reviewed_schema
         if reviewed:

@@ -1,4 +1,4 @@
-"""StatisticsGen: Examples -> Statistics. See `penstock/pipelines/statistics.py`."""
+"""StatisticsGen: Examples -> Statistics. See `penstock/pipelines/statistics/statistics.py`."""
 
 from pydantic import PositiveInt
 
@@ -35,8 +35,8 @@ class StatisticsGen(Component):
     @staticmethod
     def execute(context: ExecutionContext) -> None:
         from penstock.pipelines import examples
-        from penstock.pipelines.split_statistics import slices_by_default
-        from penstock.pipelines.statistics import compute
+        from penstock.pipelines.statistics.split_statistics import slices_by_default
+        from penstock.pipelines.statistics.statistics import compute
 
         source, parameters = context.inputs["examples"].path, context.parameters
         slices = parameters.slices

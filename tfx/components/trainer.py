@@ -82,7 +82,7 @@ class Trainer(Component):
         import keras
 
         from penstock.models.locate import task_class
-        from penstock.pipelines.state import State
+        from penstock.pipelines.transform.state import State
         from penstock.tfx.training import data, placement
 
         parameters = context.parameters

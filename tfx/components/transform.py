@@ -1,6 +1,6 @@
 """Transform: Examples -> TransformState and TransformedExamples.
 
-The work is in `penstock/pipelines/transform.py`; what is prepared and how is in the task's
+The work is in `penstock/pipelines/transform/transform.py`; what is prepared and how is in the task's
 `data.py`. Its networks are not reached from here, so that editing them leaves this step cached.
 """
 
@@ -52,7 +52,7 @@ class Transform(Component):
 
     @staticmethod
     def execute(context: ExecutionContext) -> None:
-        from penstock.pipelines.transform import transform
+        from penstock.pipelines.transform.transform import transform
 
         parameters = context.parameters
         section = locate.config_class(parameters.task).model_fields["prepare"].annotation

@@ -114,7 +114,7 @@ def beam_runner() -> Finding:
     """A pipeline of two elements really runs."""
     import apache_beam as beam
 
-    from penstock.pipelines.beam_runner import new_pipeline
+    from penstock.pipelines.running.beam_runner import new_pipeline
 
     with new_pipeline() as pipeline:
         elements = pipeline | beam.Create([1, 2], reshuffle=False)

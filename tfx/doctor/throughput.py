@@ -43,7 +43,7 @@ def measure(request: dict) -> dict:
         devices.
     """
     from penstock.models.locate import config_class, task_class
-    from penstock.pipelines.state import State
+    from penstock.pipelines.transform.state import State
     from penstock.tfx.training import placement
     from penstock.tfx.training.config import TrainConfig
 
@@ -85,7 +85,7 @@ def _preparation(subject) -> dict[str, float]:
     import tensorflow as tf
 
     from penstock.pipelines import examples
-    from penstock.pipelines.prepare_function import prepare_function, read_features
+    from penstock.pipelines.transform.prepare_function import prepare_function, read_features
 
     split = next(iter(subject.train.weights))
     features = read_features(subject.task, subject.state.features)
@@ -188,7 +188,7 @@ def _alternatives(subject) -> list[tuple[str, object]]:
 
 def _other_cache(subject) -> list[tuple[str, str]]:
     """Memory where it is not in use and has room (twice: a tensor is put together from parts)."""
-    from penstock.pipelines import inputs
+    from penstock.pipelines.inputs import inputs
     from penstock.tfx.memory import free_bytes
     from penstock.tfx.training import data
 

@@ -2,7 +2,7 @@
 
 import re
 
-from penstock.pipelines.statistics_files import NUM_CLASSES, common_stats, custom_stat
+from penstock.pipelines.statistics.statistics_files import NUM_CLASSES, common_stats, custom_stat
 from penstock.pipelines.validation.finding import lists_all_values, value_counts
 from penstock.tfx.report import formats, plots
 

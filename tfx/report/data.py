@@ -6,10 +6,13 @@ Every part is None where the run has no such artifact, or one that cannot be rea
 from google.protobuf.message import DecodeError
 from google.protobuf.text_format import ParseError
 
-from penstock.pipelines import anomalies, duplicates, examples, quarantine
-from penstock.pipelines.bad_records import record_of
+from penstock.pipelines import examples
 from penstock.pipelines.features import Audio, Image, Label, Mask, Number, Sequence
-from penstock.pipelines.printable import excerpt
+from penstock.pipelines.ingest import duplicates
+from penstock.pipelines.quarantine import quarantine
+from penstock.pipelines.quarantine.bad_records import record_of
+from penstock.pipelines.quarantine.printable import excerpt
+from penstock.pipelines.validation import anomalies
 from penstock.tfx.report import drift, findings, formats, samples, slices, statistics
 from penstock.tfx.report.collect import Run
 

@@ -1,10 +1,10 @@
 """What the parts of a feature are called and measured in: `image/brightness`, `speech/seconds`.
 
-They are listed in `pipelines/feature_statistics.py`. A column of a table may be called `a/b` too;
-`base_of` knows it from a part by the statistics of what stands before the stroke.
+They are listed in `pipelines/statistics/feature_statistics.py`. A column of a table may be called
+`a/b` too; `base_of` knows it from a part by the statistics of what stands before the stroke.
 """
 
-from penstock.pipelines.statistics_files import NUM_ZERO_AREA, custom_stat
+from penstock.pipelines.statistics.statistics_files import NUM_ZERO_AREA, custom_stat
 from penstock.tfx.report import formats
 
 PARTS = {

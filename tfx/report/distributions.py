@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from tensorflow_metadata.proto.v0 import statistics_pb2
 
-from penstock.pipelines.statistics_files import VALUE_COUNTS, custom_stat
+from penstock.pipelines.statistics.statistics_files import VALUE_COUNTS, custom_stat
 from penstock.tfx.report import formats
 
 MOST_BINS, LEAST_BINS = 24, 8

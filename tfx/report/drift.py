@@ -8,7 +8,7 @@ plain values and pictures. A limit here is the configured one and what chance ex
 from google.protobuf.message import DecodeError
 from tensorflow_metadata.proto.v0 import anomalies_pb2
 
-from penstock.pipelines.statistics_files import by_name, read
+from penstock.pipelines.statistics.statistics_files import by_name, read
 from penstock.tfx.report import distributions, formats, plots
 from penstock.tfx.report.categories import categories, draw_categories
 from penstock.tfx.report.collect import Run

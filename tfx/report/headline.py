@@ -2,7 +2,8 @@
 
 from google.protobuf.text_format import ParseError
 
-from penstock.pipelines import anomalies, duplicates
+from penstock.pipelines.ingest import duplicates
+from penstock.pipelines.validation import anomalies
 from penstock.tfx.report import drift, formats
 from penstock.tfx.report.collect import CACHED, STOPPED, Run
 

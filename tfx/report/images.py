@@ -7,7 +7,7 @@ import warnings
 
 from PIL import Image
 
-from penstock.pipelines import image_files
+from penstock.pipelines.media import image_files
 
 LONGEST = 96
 """Pixels of the longer side; smaller images stay as they are, and the browser enlarges them."""

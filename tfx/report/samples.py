@@ -24,7 +24,7 @@ from penstock.pipelines.features import (
     Sequence,
     Text,
 )
-from penstock.pipelines.splits import key_hashes
+from penstock.pipelines.ingest.splits import key_hashes
 from penstock.pipelines.tfrecord import read_records
 from penstock.tfx.report import formats, images, overlays, sounds
 

@@ -6,7 +6,7 @@ of the slices of one split: the first that has any, which is that of training.
 
 from pathlib import Path
 
-from penstock.pipelines.statistics_files import by_name, read, read_slices
+from penstock.pipelines.statistics.statistics_files import by_name, read, read_slices
 from penstock.tfx.report import formats, plots
 from penstock.tfx.report.categories import categories, draw_categories, natural, shares_of
 from penstock.tfx.report.derived import base_of, in_words, unit_of, with_unit

@@ -11,8 +11,8 @@ import numpy as np
 from matplotlib import colormaps
 from PIL import Image
 
-from penstock.pipelines.audio_containers import AudioFault, read_wave
-from penstock.pipelines.audio_files import measure, normalise
+from penstock.pipelines.media.audio_containers import AudioFault, read_wave
+from penstock.pipelines.media.audio_files import measure, normalise
 from penstock.tfx.report import formats
 
 WIDTH, WAVE_HEIGHT, SPECTROGRAM_HEIGHT = 240, 40, 72

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from penstock.pipelines.statistics_files import (
+from penstock.pipelines.statistics.statistics_files import (
     NUM_CLASSES,
     NUM_UNDECODABLE,
     NUM_UNKNOWN_PIXELS,

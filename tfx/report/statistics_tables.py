@@ -2,7 +2,7 @@
 
 from tensorflow_metadata.proto.v0 import statistics_pb2
 
-from penstock.pipelines.statistics_files import (
+from penstock.pipelines.statistics.statistics_files import (
     COUNTS_ERROR,
     NUM_UNDECODABLE,
     UNIQUE_RELATIVE_ERROR,

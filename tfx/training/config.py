@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field, PositiveFloat, PositiveInt, model_validator
 
 from penstock.pipelines.config import Config
-from penstock.pipelines.input_config import Buckets, Packing
+from penstock.pipelines.inputs.input_config import Buckets, Packing
 
 Fraction = Annotated[float, Field(ge=0.0, lt=1.0)]
 

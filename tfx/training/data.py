@@ -9,8 +9,8 @@ from dataclasses import replace
 import tensorflow as tf
 
 from penstock.pipelines import examples as raw_examples
-from penstock.pipelines import inputs
-from penstock.pipelines.tensor_spec import is_stored, read_spec
+from penstock.pipelines.inputs import inputs
+from penstock.pipelines.transform.tensor_spec import is_stored, read_spec
 from penstock.tfx.training.config import TrainConfig
 
 
@@ -80,7 +80,7 @@ def training_parts(directory, train: TrainConfig, task, state, examples=None):
 def training_batches(
     directory, train: TrainConfig, task, state, *, seed, first_epoch, first_step, opened=None
 ) -> tf.data.Dataset:
-    """Endless batches from an epoch and step on, see `penstock.pipelines.inputs`.
+    """Endless batches from an epoch and step on, see `penstock.pipelines.inputs.inputs`.
 
     Args:
         opened: what `open_training` gave, where more than the batches is wanted of it.

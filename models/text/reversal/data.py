@@ -7,8 +7,8 @@ int64 [batch, max_characters + 1]: the characters backwards, then END, padded.
 import tensorflow as tf
 
 from penstock.models.preparation import Preparation
-from penstock.pipelines.analyzers import Vocabulary
 from penstock.pipelines.features import Features, Text
+from penstock.pipelines.transform.analyzers import Vocabulary
 
 PADDING, UNKNOWN, START, END = range(4)
 RESERVED = 4

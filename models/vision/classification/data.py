@@ -9,8 +9,8 @@ from difflib import get_close_matches
 import tensorflow as tf
 
 from penstock.models.preparation import Preparation
-from penstock.pipelines.analyzers import ValueCounts
 from penstock.pipelines.features import Features, Image, Label
+from penstock.pipelines.transform.analyzers import ValueCounts
 
 LUMA = (0.299, 0.587, 0.114)
 """Grey of red, green, blue: ITU-R BT.601, as JPEG itself and PIL's mode "L"."""

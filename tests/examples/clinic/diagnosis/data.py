@@ -5,8 +5,8 @@ from operator import itemgetter
 import tensorflow as tf
 
 from penstock.models.preparation import Preparation
-from penstock.pipelines.analyzers import Moments
 from penstock.pipelines.features import Features, Label, Number
+from penstock.pipelines.transform.analyzers import Moments
 
 
 class Data(Preparation):

@@ -1,0 +1,65 @@
+"""Encoded segmentation masks without TensorFlow: a class id a pixel (Pillow).
+
+A stored mask is an 8-bit grey PNG whose pixels are class ids or the value to ignore; such a file
+stays as it is. Of other lossless images the numbers are kept, not the colours: the indices of a
+palette image, 0 and 1 of a 1-bit one, 0..3 and 0..15 of 2 and 4-bit grey PNG. A JPEG is refused: its
+pixels are only nearly what was written; so is a GIF, whose writers renumber the palette, and so are
+colours: which class a colour means is not said.
+"""
+
+import numpy as np
+
+from penstock.pipelines.media.image_files import ImageFault, encode_png, open_image, verified_png
+
+__all__ = ["ImageFault", "normalise"]
+
+_LOSSLESS = ("PNG", "BMP", "TIFF")
+_SHOWN = 5
+
+
+def normalise(data: bytes, classes: int, ignore: int | None = None) -> bytes:
+    """Encoded mask -> 8-bit grey PNG whose pixels are 0..classes-1 or `ignore`.
+
+    Raises:
+        ImageFault: no usable image, a lossy format, colours, or pixels of another value.
+    """
+    image = open_image(data)
+    if image.format not in _LOSSLESS:
+        raise ImageFault(
+            f"A mask must be stored without loss (PNG, BMP or TIFF), not as {image.format}."
+        )
+    pixels = _pixels(image, data)
+    _check_values(pixels, classes, ignore)
+    if image.format == "PNG" and image.mode == "L" and data[24] == 8:
+        return verified_png(data)
+    return encode_png(pixels.astype(np.uint8))
+
+
+def _pixels(image, data):
+    pixels = np.asarray(image)
+    if image.mode in ("1", "P") or image.mode.startswith("I"):
+        return pixels.astype(np.int64)
+    if image.mode != "L":
+        raise ImageFault(
+            f"A mask must have one number a pixel, not colours (mode {image.mode}). Save it in grey "
+            "or with a palette, class ids as pixels."
+        )
+    # Byte 24 of a PNG is its bit depth. Pillow stretches 2 and 4 bits to 0..255.
+    depth = data[24] if image.format == "PNG" else 8
+    return pixels // (255 // (2**depth - 1)) if depth < 8 else pixels
+
+
+def _check_values(pixels, classes, ignore):
+    values, counts = np.unique(pixels, return_counts=True)
+    wrong = (values < 0) | (values >= classes)
+    if ignore is not None:
+        wrong &= values != ignore
+    if not wrong.any():
+        return
+    order = np.argsort(-counts[wrong], kind="stable")
+    found = [f"{values[wrong][i]} ({counts[wrong][i]} pixels)" for i in order[:_SHOWN]]
+    more = f" and {len(order) - _SHOWN} more values" if len(order) > _SHOWN else ""
+    expected = f"0 to {classes - 1}" + ("" if ignore is None else f", and {ignore} to be ignored")
+    raise ImageFault(
+        f"The mask has pixels that are no class: {', '.join(found)}{more}; expected {expected}."
+    )
