@@ -18,6 +18,7 @@ from penstock.pipelines.reading.media import Medium
 from penstock.pipelines.reading.media_files import (
     MediaFault,
     MediaFile,
+    Part,
     Reader,
     bad_record,
     parts_of,
@@ -170,14 +171,13 @@ class ClassFiles(FileSource, NamePattern, Medium):
 
 
 def read_files(
-    part: tuple[int, list[MediaFile]],
+    part: Part,
     names: FolderReader | NameReader,
     medium: str,
     reader: Reader,
 ):
-    """Yields a record for each: (index of the first, files)."""
-    start, files = part
-    for index, file in enumerate(files, start):
+    """Yields a record for each `MediaFile` of a part."""
+    for index, file in part.numbered():
         name = file.entry.name
         try:
             if file.entry.fault is not None:

@@ -21,7 +21,7 @@ from pydantic import model_validator
 
 from penstock.pipelines.features import Features, Label, Number, Text
 from penstock.pipelines.reading.media import Medium
-from penstock.pipelines.reading.media_files import MediaFault, Reader, bad_record, read_part
+from penstock.pipelines.reading.media_files import MediaFault, Part, Reader, bad_record, read_part
 from penstock.pipelines.reading.rows import RowSource
 from penstock.pipelines.reading.tree import ReadFault, Tree
 from penstock.pipelines.sources import locate, source
@@ -154,6 +154,7 @@ class Manifest(source.Source, Medium):
         return (
             self.table.read(pipeline)
             | "SomeRows" >> beam.BatchElements(ROWS_AT_ONCE, ROWS_AT_ONCE)
+            | "PackRows" >> beam.Map(Part.of).with_output_types(tuple)
             | "SpreadRows" >> beam.Reshuffle()
             | "ReadFiles" >> beam.FlatMap(add.records)
         )
@@ -179,10 +180,10 @@ class MediumAdder:
         self._kept = tuple(manifest._kept(described))
         self._reader = reader
 
-    def records(self, rows: list[Record | BadRecord]) -> Iterator[Record | BadRecord]:
+    def records(self, part: Part) -> Iterator[Record | BadRecord]:
         """Records without their file -> with it; bad records come out as they are."""
         trees: dict[Path, Tree] = {}
-        for row in rows:
+        for _, row in part.numbered():
             if isinstance(row, BadRecord):
                 yield row
                 continue

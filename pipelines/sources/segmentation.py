@@ -32,6 +32,7 @@ from penstock.pipelines.reading.media_files import (
     ImageReader,
     MaskReader,
     MediaFault,
+    Part,
     bad_record,
     parts_of,
     read_part,
@@ -218,12 +219,11 @@ def _pair(prefix, tree, image, mask, expected):
     return Pair(prefix + image.name, tree, image, mask.name, fault)
 
 
-def read_pairs(part: tuple[int, list[Pair]], names: NameReader, masks: MaskReader):
-    """Yields a record for each: (index of the first, pairs)."""
+def read_pairs(part: Part, names: NameReader, masks: MaskReader):
+    """Yields a record for each `Pair` of a part."""
     from penstock.pipelines.media.image_files import image_size
 
-    start, pairs = part
-    for index, pair in enumerate(pairs, start):
+    for index, pair in part.numbered():
         try:
             if pair.fault:
                 raise MediaFault(pair.fault)

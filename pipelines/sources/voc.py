@@ -25,6 +25,7 @@ from penstock.pipelines.reading.file_source import FileSource
 from penstock.pipelines.reading.media_files import (
     ImageReader,
     MediaFault,
+    Part,
     bad_record,
     parts_of,
     read_part,
@@ -183,18 +184,17 @@ def _annotation(sample):
 
 
 def read_samples(
-    part: tuple[int, list[Sample]],
+    part: Part,
     classes: tuple[str, ...],
     coordinates: str,
     outside: str,
     difficult: bool,
 ):
-    """Yields a record for each: (index of the first, samples)."""
+    """Yields a record for each `Sample` of a part."""
     from penstock.pipelines.reading.boxes import BoxFault
 
-    start, samples = part
     ids = {name: index for index, name in enumerate(classes)}
-    for index, sample in enumerate(samples, start):
+    for index, sample in part.numbered():
         data = b""
         try:
             if sample.fault:

@@ -31,7 +31,7 @@ from penstock.pipelines.ingest import duplicates
 from penstock.pipelines.quarantine import quarantine
 from penstock.pipelines.reading.class_files import read_files
 from penstock.pipelines.reading.class_folders import FolderReader
-from penstock.pipelines.reading.media_files import ImageReader, MediaFile
+from penstock.pipelines.reading.media_files import ImageReader, MediaFile, Part
 from penstock.pipelines.reading.name_pattern import NamePattern
 from penstock.pipelines.reading.tree import Entry, Tree
 from penstock.pipelines.sources import locate
@@ -55,7 +55,7 @@ def encode(pixels, form, **options):
 def read_one(root, name, index=0):
     """What becomes of one file in the class folder `a`."""
     names = FolderReader(["a"], False, NamePattern())
-    part = index, [MediaFile(name, Tree(root), Entry(name, 0))]
+    part = Part.of([MediaFile(name, Tree(root), Entry(name, 0))], index)
     (record,) = read_files(part, names, "image", ImageReader())
     return record
 
@@ -268,7 +268,7 @@ def test_unreadable_files_and_folders_for_somebody_who_is_not_root():
     program = """
 import os, sys, tempfile, pathlib
 from penstock.pipelines.reading.class_files import read_files
-from penstock.pipelines.reading.media_files import MediaFile
+from penstock.pipelines.reading.media_files import MediaFile, Part
 from penstock.pipelines.reading.tree import Entry, Tree
 from penstock.pipelines.sources import locate
 from penstock.pipelines.media import image_files
@@ -287,11 +287,11 @@ with tempfile.TemporaryDirectory() as root:
         os.setgroups([]), os.setgid(65534), os.setuid(65534)
         source = locate.load({"type": "image_folder", "path": str(root)})
         how = source._names, "image", source.reader()
-        for record in read_files((0, source._found), *how):
+        for record in read_files(Part.of(source._found), *how):
             print(record.key, getattr(record, "reason", "good"), flush=True)
         # The rights may go after the listing, too.
         secret = MediaFile("a/secret.png", Tree(root), Entry("a/secret.png", 0))
-        (record,) = read_files((0, [secret]), *how)
+        (record,) = read_files(Part.of([secret]), *how)
         print(record.key, record.reason, flush=True)
         os._exit(0)
     sys.exit(os.waitpid(child, 0)[1])
