@@ -12,7 +12,6 @@ from itertools import chain
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
 from penstock.pipelines.example_codec import Encoder
 from penstock.pipelines.features import Image as EncodedImage
@@ -22,7 +21,7 @@ from penstock.pipelines.tfrecord import write_records as write_tfrecord
 
 CLASSES = 10
 SIZE = 28
-CHUNK = 10_000
+CHUNK = 100_000
 
 
 def pixels_of(count: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -40,12 +39,11 @@ def pixels_of(count: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
 
 
 def write_folders(folder: Path, count: int, seed: int = 0) -> None:
-    """Writes `folder/<class>/<index>.png`, `count` files in all."""
-    pixels, labels = pixels_of(count, seed)
+    """Writes `folder/<class>/<index>.png`, `count` files in all; memory does not grow."""
     for label in range(CLASSES):
         (folder / f"class_{label}").mkdir(parents=True)
-    for index, (picture, label) in enumerate(zip(pixels, labels.tolist(), strict=True)):
-        Image.fromarray(picture).save(folder / f"class_{label}" / f"{index:06d}.png")
+    for index, picture, label in _pictures(count, seed):
+        Path(folder, f"class_{label}", f"{index:06d}.png").write_bytes(encode_png(picture))
 
 
 def write_records(path: Path, count: int, seed: int = 0) -> None:
@@ -56,10 +54,15 @@ def write_records(path: Path, count: int, seed: int = 0) -> None:
 def _examples(count, seed):
     names = tuple(f"class_{label}" for label in range(CLASSES))
     encode = Encoder({"image": EncodedImage(channels=1), "label": Label(names=names)}).encode
+    for index, picture, label in _pictures(count, seed):
+        yield [encode(f"{index:08d}", {"image": encode_png(picture), "label": label})[0]]
+
+
+def _pictures(count, seed):
+    """Yields (index, picture, class)."""
     for start in range(0, count, CHUNK):
         pixels, labels = pixels_of(min(CHUNK, count - start), seed + start)
-        for index, (picture, label) in enumerate(zip(pixels, labels.tolist(), strict=True), start):
-            yield [encode(f"{index:08d}", {"image": encode_png(picture), "label": label})[0]]
+        yield from zip(range(start, count), pixels, labels.tolist(), strict=False)
 
 
 if __name__ == "__main__":

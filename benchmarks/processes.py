@@ -2,9 +2,11 @@
 
 Linux only (`/proc`): the kernel itself keeps the peak of a process's memory (`VmHWM`), so that no
 peak falls between two looks; a process is seen if it lives longer than `INTERVAL_S`. What a worker
-is busy with is read from its standard output, which goes to the log file of its step.
+is busy with is read from its standard output, which goes to the log file of its step. When a process
+goes on to another step, the kernel's peak is set back, so that each step has its own.
 """
 
+import contextlib
 import os
 import subprocess
 import threading
@@ -17,13 +19,25 @@ TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 
 
 @dataclass
+class Use:
+    """What a process took for one step; megabytes are 2**20 bytes."""
+
+    peak_mb: float = 0.0
+    cpu_seconds: float = 0.0
+
+
+@dataclass
 class Process:
-    """What is known of one process; megabytes are 2**20 bytes."""
+    """What is known of one process; megabytes are 2**20 bytes.
+
+    `of_step` has what it took for each step, and under `""` what it took for none.
+    """
 
     pid: int
     peak_mb: float = 0.0
     cpu_seconds: float = 0.0
     steps: list[str] = field(default_factory=list)
+    of_step: dict[str, Use] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -84,16 +98,23 @@ def tree(root: int) -> list[int]:
 def _look(process: Process) -> None:
     folder = f"/proc/{process.pid}"
     try:
-        for line in Path(folder, "status").read_text().splitlines():
-            if line.startswith("VmHWM:"):
-                process.peak_mb = max(process.peak_mb, int(line.split()[1]) / 1024)
         # The second field, the name in brackets, may hold spaces.
         fields = Path(folder, "stat").read_text().rpartition(")")[2].split()
-        process.cpu_seconds = (int(fields[11]) + int(fields[12])) / TICKS_PER_S
+        cpu_seconds = (int(fields[11]) + int(fields[12])) / TICKS_PER_S
         log = Path(os.readlink(f"{folder}/fd/1"))
+        step = log.stem
+        if log.suffix != ".log" or step.startswith("worker-"):
+            step = ""
+        elif step not in process.steps[-1:]:
+            process.steps.append(step)
+            with contextlib.suppress(OSError):
+                Path(folder, "clear_refs").write_text("5")  # proc(5): sets VmHWM back
+        use = process.of_step.setdefault(step, Use())
+        use.cpu_seconds += cpu_seconds - process.cpu_seconds
+        process.cpu_seconds = cpu_seconds
+        for line in Path(folder, "status").read_text().splitlines():
+            if line.startswith("VmHWM:"):
+                use.peak_mb = max(use.peak_mb, int(line.split()[1]) / 1024)
+                process.peak_mb = max(process.peak_mb, use.peak_mb)
     except OSError:
         return
-    step = log.stem
-    of_step = log.suffix == ".log" and not step.startswith("worker-")
-    if of_step and step not in process.steps[-1:]:
-        process.steps.append(step)
