@@ -8,7 +8,7 @@ import gzip
 import io
 import os
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, BinaryIO, ClassVar, Literal
@@ -76,18 +76,27 @@ def _tree_of(path):
     return Tree(path if path.exists() else path.parent)
 
 
+class ChangedFault(ValueError):
+    """A file is no longer what its parts were planned by; the message is a sentence.
+
+    No bad record: what was read of the file before and what is there now do not belong together.
+    """
+
+
 @dataclass(frozen=True)
 class DataFile:
     """One file to read, in a folder or an archive.
 
     `name` is its path relative to the part of the config's `path` without wildcards, as keys have
-    it: it stays as long as the file keeps its place. `fault` says why it cannot be read.
+    it: it stays as long as the file keeps its place. `fault` says why it cannot be read. `seen` is
+    what the file on disk was like when its parts were planned (see `as_it_is`).
     """
 
     name: str
     tree: Tree
     inner: str
     fault: str | None = None
+    seen: tuple[int, ...] | None = None
 
     @property
     def where(self) -> str:
@@ -122,12 +131,53 @@ class DataFile:
         """
         if self.fault or self.on_disk:
             return self.fault
-        disk = self.tree.disk_files()[0] if self.tree.is_archive else Path(self.where)
         try:
-            status = disk.stat()
+            now = self._now()
         except OSError as error:
             return f"The file cannot be read: {error.strerror}."
-        return _damage(self.tree.path, self.inner, status.st_size, status.st_mtime_ns)
+        return _damage(self.tree.path, self.inner, *now)
+
+    def as_it_is(self) -> "DataFile":
+        """Itself, to be divided into parts that are read later, perhaps in other processes."""
+        try:
+            return replace(self, seen=self._now())
+        except OSError:
+            return self  # Whoever opens it says why.
+
+    def check_unchanged(self) -> None:
+        """Raises ChangedFault if the file has changed since `as_it_is`."""
+        try:
+            now = self._now()
+        except OSError as error:
+            now = error.strerror
+        if self.seen is None or now == self.seen:
+            return
+        found = now if isinstance(now, str) else f"{now[0]:,} bytes"
+        raise ChangedFault(
+            f"The file `{self.where}` was changed while it was read: it had {self.seen[0]:,} bytes "
+            f"(or was another file of that size), now: {found}. Its rows would be lost or mixed. Run "
+            "again when nobody writes to it."
+        )
+
+    def read_part(self, offset: int, size: int) -> bytes:
+        """So many bytes of a file on disk, as they were planned.
+
+        Raises:
+            ChangedFault: they are not there any more.
+            ReadFault: the file cannot be read.
+        """
+        self.check_unchanged()
+        with self.open() as stream:
+            stream.seek(offset)
+            data = stream.read(size)
+        self.check_unchanged()
+        return data
+
+    def _now(self):
+        """What changes when the file does, or the archive in which it lies."""
+        disk = self.tree.disk_files()[0] if self.tree.is_archive else Path(self.where)
+        status = disk.stat()
+        return status.st_size, status.st_mtime_ns, status.st_ino
 
 
 @lru_cache(maxsize=4096)

@@ -35,9 +35,7 @@ def read(file: DataFile, part) -> Iterator[Chunk]:
         yield from whole(file)
         return
     offset, size, index = part
-    with file.open() as stream:
-        stream.seek(offset)
-        yield Chunk(offset, index, stream.read(size))
+    yield Chunk(offset, index, file.read_part(offset, size))
 
 
 def whole(file: DataFile) -> Iterator[Chunk]:

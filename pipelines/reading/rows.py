@@ -248,6 +248,7 @@ class RowSource(FileSource, SplitPatterns):
 
 def file_parts(file: DataFile, source: RowSource):
     """Yields (file, part) for each part, and bad records as they are."""
+    file = file.as_it_is()
     for part in source.parts(file):
         yield part if isinstance(part, BadRecord) else (file, part)
 

@@ -187,9 +187,7 @@ class Source(rows.RowSource):
         del columns
         if part is not None:
             offset, size, index, names = part
-            with file.open() as stream:
-                stream.seek(offset)
-                parsed = delimited.parse(stream.read(size), self._dialect())
+            parsed = delimited.parse(file.read_part(offset, size), self._dialect())
             yield self._table(file, names, parsed, offset, index)
             return
         try:

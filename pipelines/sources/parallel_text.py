@@ -122,7 +122,7 @@ def plan(split: str | None, texts: dict[str, Path]) -> list[Part]:
     Raises:
         ValueError: the numbers differ, or a file cannot be read.
     """
-    files = {name: data_files(path, [path], ("",))[0] for name, path in texts.items()}
+    files = {name: data_files(path, [path], ("",))[0].as_it_is() for name, path in texts.items()}
     counted = {name: _count(file) for name, file in files.items()}
     counts = {name: count for name, (count, _) in counted.items()}
     if len(set(counts.values())) > 1:
@@ -171,7 +171,9 @@ def _mark(block):
 
 
 def read_part(part: Part) -> Iterator[Record | BadRecord]:
-    """Yields the records of a part."""
+    """Yields the records of a part; raises ChangedFault if a file is not as it was planned."""
+    for file in part.files.values():
+        file.check_unchanged()
     with ExitStack() as stack:
         streams = {name: stack.enter_context(file.open()) for name, file in part.files.items()}
         offsets = dict(part.offsets or {})
@@ -199,6 +201,8 @@ def read_part(part: Part) -> Iterator[Record | BadRecord]:
                 values[name] = text
                 offsets[name] += size
             yield bad or Record(key, values, part.split, first.where, index)
+    for file in part.files.values():
+        file.check_unchanged()
 
 
 def _line(stream):

@@ -8,11 +8,18 @@ Dates and timestamps -> int64, microseconds since 1970-01-01 (UTC, or local time
 and durations -> int64, microseconds; decimals -> int64 if they have no fraction, else float32. What
 does not fit, such as a nanosecond, makes the record a bad one. Binary columns must be described in
 `features` as images or recordings.
+
+Each file is decoded once before its rows are given out. Where the pages have checksums (pyarrow:
+`write_table(..., write_page_checksum=True)`), the rows of a damaged row group are bad records. Most
+files have none: then damage that shows anywhere in what is read makes all rows of the file bad ones,
+since what else is wrong would not show. A single changed byte that is still a value shows nowhere in
+such a file, to no reader.
 """
 
+import contextlib
 import io
+import re
 from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import ClassVar, Literal
 
 from penstock.pipelines.features import (
@@ -36,6 +43,7 @@ MOST_LOST_ROWS = 10**6
 """Each row behind a damaged place of a row group is a bad record; damage may claim any number."""
 MAX_ARCHIVED_BYTES = 2 * 2**30
 """Of a file inside an archive, which must be read into memory: Parquet is read from its end."""
+_PAGE_WITH_CHECKSUM = re.compile(rb"(\x15[\x80-\xff]*[\x00-\x7f]){3}\x15", re.DOTALL)
 
 
 class Source(rows.RowSource):
@@ -118,77 +126,77 @@ class Source(rows.RowSource):
 
     def _scan(self, wanted, labels):
         """Notes the classes of labels; returns the features with a missing value."""
-        import pyarrow as pa
-        import pyarrow.compute as pc
 
         gaps = set()
         for file in self.data_files():
-            for batch, fault in _batches(file, None, list(wanted.values())):
-                if fault:
-                    break  # The rows behind it are bad records.
-                for name, column in wanted.items():
-                    cells = batch[column]
-                    is_float = pa.types.is_floating(cells.type)
-                    if cells.null_count or (is_float and pc.any(pc.is_nan(cells)).as_py()):
-                        gaps.add(name)
-                    if name in labels:
-                        values = (
-                            pc.unique(cells).to_pylist()
-                            if not _is_list(cells.type)
-                            else [part for parts in cells.to_pylist() for part in parts or ()]
-                        )
-                        labels[name].add([str(v) for v in values if v not in (None, *self.missing)])
+            with contextlib.suppress(ReadFault):  # The rows behind it are bad records.
+                for batch in _batches(file, None, list(wanted.values())):
+                    for name, column in wanted.items():
+                        if _has_gap(batch[column]):
+                            gaps.add(name)
+                        if name in labels:
+                            found = _distinct(batch[column])
+                            labels[name].add([str(v) for v in found - {None, *self.missing}])
         return gaps
 
     def parts(self, file: DataFile) -> Iterator[object]:
-        """(row group, position of its first row, number of its rows)."""
+        """(row group, position of its first row, number of its rows, why it cannot be used)."""
         try:
-            with _opened(file) as opened:
-                counts = [
-                    opened.metadata.row_group(group).num_rows
-                    for group in range(opened.num_row_groups)
-                ]
+            counts = _row_counts(file)
         except ReadFault as fault:
             yield BadRecord(file.where, 0, str(fault), offset=0)
             return
+        # Without `columns` all of them are read, whatever they are called.
+        faults = _faults(file, counts, None if self.columns is None else self.named())
+        reason = None
+        if faults and not _has_checksums(file):
+            first_fault = next(iter(faults.values()))
+            reason = f"{first_fault} Its pages have no checksums, so no row of it is used."
         first = 0
         for group, count in enumerate(counts):
-            yield group, first, count
+            yield group, first, count, reason or faults.get(group)
             first += count
 
     def tables(self, file: DataFile, part, columns: list[str]) -> Iterator[rows.Table]:
         """Of a row group."""
-        group, index, count = part
+        group, index, count, fault = part
         end = index + min(count, MOST_LOST_ROWS)
-        for batch, fault in _batches(file, group, columns):
-            if fault:
-                reason = f"The file is damaged in row group {group}: {fault}"
-                lost = [BadRecord(file.where, row, reason) for row in range(index, end)]
-                yield rows.Table({}, [], bad=lost)
-                return
-            cells = {column: _cells(batch[column]) for column in columns}
-            yield rows.Table(cells, range(index, index + batch.num_rows))
-            index += batch.num_rows
+        if not fault:
+            file.check_unchanged()
+            for batch in _batches(file, [group], columns):
+                cells = {column: _cells(batch[column]) for column in columns}
+                yield rows.Table(cells, range(index, index + batch.num_rows))
+                index += batch.num_rows
+            file.check_unchanged()
+            return
+        yield rows.Table(
+            {}, [], bad=[BadRecord(file.where, row, fault) for row in range(index, end)]
+        )
 
     def convert(self, column, cells, feature):
         return convert_typed(cells, feature, frozenset(self.missing))
 
 
-@contextmanager
+@contextlib.contextmanager
+def _seekable(file):
+    """The file's bytes, to be read from any position. Raises ReadFault."""
+    with file.open() as stream:
+        if not file.tree.is_archive:
+            yield stream
+            return
+        data = stream.read(MAX_ARCHIVED_BYTES + 1)
+    if len(data) > MAX_ARCHIVED_BYTES:
+        raise ReadFault("A Parquet file of more than 2 GiB in an archive: unpack the archive.")
+    yield io.BytesIO(data)
+
+
+@contextlib.contextmanager
 def _opened(file):
     """The file, opened by pyarrow. Raises ReadFault."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    with file.open() as stream:
-        source = stream
-        if file.tree.is_archive:
-            data = stream.read(MAX_ARCHIVED_BYTES + 1)
-            if len(data) > MAX_ARCHIVED_BYTES:
-                raise ReadFault(
-                    "A Parquet file of more than 2 GiB in an archive: unpack the archive."
-                )
-            source = io.BytesIO(data)
+    with _seekable(file) as source:
         try:
             opened = pq.ParquetFile(source, page_checksum_verification=True)
         except (pa.ArrowException, OSError, ValueError) as error:
@@ -202,23 +210,89 @@ def _first_line(error):
     return (text[0].rstrip(".") if text else type(error).__name__) + "."
 
 
-def _batches(file, group, columns):
-    """Yields (flat batch as a `pyarrow.Table`, None), or (None, why the rest cannot be read)."""
+def _batches(file, groups, columns):
+    """Yields flat batches as `pyarrow.Table`; raises ReadFault where the rest cannot be read."""
     import pyarrow as pa
 
     try:
         with _opened(file) as opened:
-            groups = None if group is None else [group]
             for batch in opened.iter_batches(BATCH_ROWS, row_groups=groups, columns=columns):
                 table = pa.Table.from_batches([batch])
                 while any(pa.types.is_struct(field.type) for field in table.schema):
                     table = table.flatten()
                 table.validate(full=True)
-                yield table, None
-    except ReadFault as fault:
-        yield None, str(fault)
+                yield table
+    except ReadFault:
+        raise
     except (pa.ArrowException, OSError, ValueError) as error:
-        yield None, _first_line(error)
+        raise ReadFault(_first_line(error)) from None
+
+
+def _row_counts(file):
+    """Of each row group. Raises ReadFault."""
+    with _opened(file) as opened:
+        facts = opened.metadata
+        counts = [facts.row_group(group).num_rows for group in range(facts.num_row_groups)]
+    if sum(counts) != facts.num_rows or min(counts, default=0) < 0:
+        raise ReadFault(
+            f"Its footer is damaged: it promises {facts.num_rows:,} rows, and its row groups "
+            f"{sum(counts):,}."
+        )
+    return counts
+
+
+def _faults(file, counts, columns):
+    """{row group: why it cannot be decoded}; decodes all of them and keeps nothing."""
+    if not _fault(file, None, sum(counts), columns):
+        return {}
+    found = {group: _fault(file, [group], count, columns) for group, count in enumerate(counts)}
+    return {
+        group: f"The file is damaged in row group {group}: {fault}"
+        for group, fault in found.items()
+        if fault
+    }
+
+
+def _fault(file, groups, count, columns):
+    try:
+        there = sum(batch.num_rows for batch in _batches(file, groups, columns))
+    except ReadFault as fault:
+        return str(fault)
+    return None if there == count else f"It has {there:,} rows instead of {count:,}."
+
+
+def _has_checksums(file):
+    """Whether the first page of each column of each row group has one; then all pages have.
+
+    Arrow does not tell. A page's header begins with its type and two sizes; the fourth field is the
+    checksum (PageHeader in parquet.thrift, in Thrift's compact protocol: a byte 0x15 in front of each
+    integer that follows its predecessor).
+    """
+    with _opened(file) as opened, _seekable(file) as stream:
+        facts = opened.metadata
+        for group in range(facts.num_row_groups):
+            for column in range(facts.num_columns):
+                chunk = facts.row_group(group).column(column)
+                stream.seek(chunk.dictionary_page_offset or chunk.data_page_offset)
+                if not _PAGE_WITH_CHECKSUM.match(stream.read(32)):
+                    return False
+    return True
+
+
+def _has_gap(cells):
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    is_float = pa.types.is_floating(cells.type)
+    return cells.null_count > 0 or (is_float and pc.any(pc.is_nan(cells)).as_py())
+
+
+def _distinct(cells):
+    import pyarrow.compute as pc
+
+    if _is_list(cells.type):
+        return {part for parts in cells.to_pylist() for part in parts or ()}
+    return set(pc.unique(cells).to_pylist())
 
 
 def _flat_fields(schema, prefix):

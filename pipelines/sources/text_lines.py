@@ -85,6 +85,7 @@ def file_parts(file: DataFile, reader: NameReader):
     except NameFault as fault:
         yield BadRecord(file.where, 0, str(fault), file.name)
         return
+    file = file.as_it_is()
     for part in line_files.parts(file):
         yield part if isinstance(part, BadRecord) else (file, part)
 

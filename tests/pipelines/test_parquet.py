@@ -12,6 +12,8 @@ import pytest
 from PIL import Image
 
 from penstock.pipelines.features import Label, Number, Sequence, Text
+from penstock.pipelines.reading import rows
+from penstock.pipelines.sources import locate
 
 INT, FLOAT = Number(dtype="int64"), Number()
 DAY = 86_400 * 10**6
@@ -154,30 +156,72 @@ def test_files_must_agree(tmp_path, rows_of):
         rows_of({"type": "parquet", "path": str(tmp_path)})
 
 
-def test_inside_an_archive_and_damaged(tmp_path, rows_of):
+def write_groups(path, checksums):
+    """A thousand rows in four row groups; the texts lie there in plain letters."""
     table = pa.table({"a": list(range(1000)), "t": [f"text {n}" for n in range(1000)]})
-    path = tmp_path / "x.parquet"
     pq.write_table(
         table,
         path,
         row_group_size=250,
-        write_page_checksum=True,
+        write_page_checksum=checksums,
         compression="none",
         use_dictionary=False,
     )
+
+
+def flip(path, places):
+    data = bytearray(path.read_bytes())
+    for place in places:
+        data[data.index(place) + len(place) - 1] ^= 0x80
+    path.write_bytes(data)
+
+
+def test_inside_an_archive_and_damaged(tmp_path, rows_of):
+    path = tmp_path / "x.parquet"
+    write_groups(path, checksums=True)
     with zipfile.ZipFile(tmp_path / "x.zip", "w") as archive:
         archive.write(path, "in/x.parquet")
     _, good, bad = rows_of({"type": "parquet", "path": str(tmp_path / "x.zip" / "in")})
     assert (len(good), bad) == (1000, [])
-    data = bytearray(path.read_bytes())
-    place = data.index(b"text 600") + 3
-    data[place] ^= 1
-    path.write_bytes(data)
+    flip(path, [b"text 600"])
     _, good, bad = rows_of({"type": "parquet", "path": str(path)})
     # The third row group: each of its rows is accounted for.
     assert [r.index for r in good] == [*range(500), *range(750, 1000)]
     assert [b.index for b in bad] == list(range(500, 750))
     assert bad[0].reason.startswith("The file is damaged in row group 2: ")
-    path.write_bytes(data[:-10])
+    path.write_bytes(path.read_bytes()[:-10])
     with pytest.raises(ValueError, match="It is no readable Parquet file"):
         rows_of({"type": "parquet", "path": str(path)})
+
+
+@pytest.mark.parametrize("columns", [None, ["a", "t"], ["a"]])
+def test_damage_that_shows_makes_all_rows_of_a_file_without_checksums_bad(
+    tmp_path, rows_of, columns
+):
+    write_groups(tmp_path / "x.parquet", checksums=False)
+    # No text any more in the third row group; another number, which nobody can see, in the first.
+    flip(tmp_path / "x.parquet", [b"text 600", (7).to_bytes(8, "little")])
+    _, good, bad = rows_of(
+        {"type": "parquet", "path": str(tmp_path / "x.parquet"), "columns": columns}
+    )
+    if columns == ["a"]:  # Of the texts nothing was read.
+        assert (len(good), bad) == (1000, [])
+        return
+    assert (good, [b.index for b in bad]) == ([], list(range(1000)))
+    assert {b.reason for b in bad} == {bad[0].reason}
+    assert bad[0].reason.startswith("The file is damaged in row group 2: ")
+    assert bad[0].reason.endswith(" Its pages have no checksums, so no row of it is used.")
+
+
+def test_a_file_that_is_replaced_while_it_is_read(tmp_path):
+    path = tmp_path / "x.parquet"
+    write_groups(path, checksums=True)
+    source = locate.load({"type": "parquet", "path": str(path)})
+    reader = rows.RowReader(source, source.features(), source.wanted())
+    planned = list(rows.file_parts(source.data_files()[0], source))
+    assert [len(list(reader.records(item))) for item in planned] == [250] * 4
+    pq.write_table(pa.table({"a": [1], "t": ["x"]}), path)
+    with pytest.raises(
+        ValueError, match=r"x.parquet` was changed while it was read: it had [\d,]+"
+    ):
+        list(reader.records(planned[0]))
