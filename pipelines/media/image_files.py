@@ -17,6 +17,8 @@ from functools import lru_cache
 import numpy as np
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
+from penstock.pipelines.media.plain_png import is_plain_png
+
 KEPT_MODES = {"PNG": ("L", "LA", "RGB", "RGBA"), "JPEG": ("L", "RGB")}
 
 MAX_SIDE = 1_000_000
@@ -97,6 +99,8 @@ def normalise(data: bytes) -> bytes:
     Raises:
         ImageFault: see `open_image`.
     """
+    if is_plain_png(data):
+        return data
     image = open_image(data)
     try:
         return _normalised(image, data)
