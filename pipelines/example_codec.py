@@ -144,6 +144,10 @@ def _number_fault(value, feature):
 
 def _array_fault(value, number, shape, called):
     """Of an array of this shape; None in it stands for any size."""
+    if isinstance(value, np.ma.MaskedArray) and np.ma.is_masked(
+        value
+    ):  # An array would have what is below the mask.
+        return "has masked values, which are none; for a missing value give None"
     try:
         array = np.asarray(value)
     except ValueError:

@@ -31,7 +31,7 @@ from penstock.pipelines.quarantine import bad_records, quarantine
 from penstock.pipelines.quarantine.bad_records import BadRunWriter, Limits
 from penstock.pipelines.running import progress
 from penstock.pipelines.running.beam_runner import new_pipeline, processes_for
-from penstock.pipelines.sources.source import BadRecord, Record, Source
+from penstock.pipelines.sources.source import BadRecord, Record, Source, with_plain_fields
 from penstock.pipelines.tfrecord import write_records
 
 SHARD_BYTES = 150 * 2**20
@@ -239,13 +239,15 @@ class WriteRuns(beam.DoFn):
         progress.add(1)
         self._read += 1
         if isinstance(record, BadRecord):
-            self._bad.add(record)
+            self._bad.add(with_plain_fields(record))
             return
         if not isinstance(record, Record):
             raise TypeError(
                 "A source must yield `Record` or `BadRecord`, and so must `expand`. Received: "
                 f"{type(record).__name__}."
             )
+        if type(record.file) is not str or type(record.index) is not int:
+            record = with_plain_fields(record)
         fault = fault_of(record.key, record.values, self._features)
         if not fault and not isinstance(record.group, str | None):
             fault = f"The group must be a string or None, not {record.group!r}."

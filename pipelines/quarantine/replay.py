@@ -4,6 +4,7 @@ Comes in: the source and names of files, as the quarantine has them. Goes out: w
 say of these files. A record whose key another file has too is not found: that file is not read.
 """
 
+import os
 import tempfile
 from pathlib import Path
 
@@ -62,4 +63,4 @@ class _SomeFiles(Source):
 
 
 def _is_from(record, files: frozenset[str]) -> bool:
-    return record.file in files
+    return os.fsdecode(record.file) in files

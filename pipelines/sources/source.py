@@ -6,7 +6,9 @@ the module must not import TensorFlow or Beam; `read` may.
 """
 
 import base64
-from dataclasses import dataclass
+import operator
+import os
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import ClassVar
 
@@ -70,6 +72,30 @@ class BadRecord:
     def from_json(cls, entry: dict) -> "BadRecord":
         """The inverse of `to_json`."""
         return cls(**{**entry, "data": base64.b64decode(entry.get("data", ""))})
+
+
+def with_plain_fields(record: Record | BadRecord) -> Record | BadRecord:
+    """A record of a user's source with a text for a path and an int for a number of numpy's.
+
+    Raises:
+        TypeError: `file` is no path, `index` no integer; of a bad record, `reason` or `key` is no
+            text, `data` are no bytes.
+    """
+    try:
+        plain = {"file": os.fsdecode(record.file), "index": operator.index(record.index)}
+        if isinstance(record, BadRecord):
+            texts = isinstance(record.reason, str) and isinstance(record.key, str)
+            if not texts or not isinstance(record.data, bytes):
+                raise TypeError
+            if record.offset is not None:
+                plain["offset"] = operator.index(record.offset)
+    except TypeError:
+        raise TypeError(
+            "A record's `file` must be a text or a path, its `index` an integer; a bad record's "
+            "`reason` and `key` texts, its `offset` an integer or None, its `data` bytes. Received: "
+            f"{replace(record, values={}) if isinstance(record, Record) else record!r:.500}."
+        ) from None
+    return replace(record, **plain)
 
 
 class Source(Config):

@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -220,10 +221,52 @@ def test_tfds_reads_missing_values_and_sequences(varying):
         ("track", [[1.0, 2.0, 3.0], [1.0]], "not a ragged list"),
         ("count", 2**63, "does not fit into an int64"),
         ("count", 1.5, "must be of dtype int64, not float64"),
+        (
+            "count",
+            np.ma.masked_array([3, 4], [False, True])[1],
+            "has masked values, which are none",
+        ),
+        ("size", np.ma.masked_array(3.5, True), "has masked values"),
+        ("track", np.ma.masked_array([[1.0, 2, 3]], [[0, 0, 1]]), "for a missing value give None"),
+        ("boxes", np.ma.masked_array([[0, 0, 1, 1.0]], [[0, 1, 0, 0]]), "has masked values"),
+        ("classes", np.ma.masked_array([0, 1], [True, False]), "must be a class id, not masked"),
     ],
 )
 def test_what_does_not_fit_a_sequence_or_a_box_is_said(name, value, fault):
     assert fault in fault_of("key", {**FULL, name: value}, VARYING)
+
+
+def test_a_masked_array_without_a_masked_value_is_an_array():
+    assert fault_of("key", {**FULL, "track": np.ma.masked_array([[1.0, 2, 3]])}, VARYING) is None
+
+
+def test_a_users_source_may_give_a_path_and_numbers_of_numpys(tmp_path):
+    path, index = Path("data", "list.csv"), np.int32(4)
+    good = replace(record("a", "train"), file=path, index=index)
+    bad = BadRecord(path, index, "It is bad.", offset=np.uint8(9))
+    _, generated = generate(tmp_path, [good, good, bad])
+    assert [(b.file, b.index, b.offset) for b in generated.bad] == [
+        ("data/list.csv", 4, 9),
+        ("data/list.csv", 4, None),
+    ]
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        replace(record("a"), file=None),
+        replace(record("a"), index="4"),
+        BadRecord("list.csv", None, "It is bad."),
+        BadRecord("list.csv", 4, ValueError("It is bad.")),
+        BadRecord("list.csv", 4, "It is bad.", data="text"),
+        BadRecord("list.csv", 4, "It is bad.", offset=1.5),
+    ],
+)
+def test_fields_that_no_record_can_have(wrong):
+    with pytest.raises(
+        TypeError, match=r"`file` must be a text or a path.* Received: (Bad)?Record"
+    ):
+        source.with_plain_fields(wrong)
 
 
 def test_a_mask_is_a_png():
