@@ -9,24 +9,18 @@ Of an animation the first frame is taken.
 
 import io
 import math
-import struct
 import warnings
-import zlib
 from functools import lru_cache
 
 import numpy as np
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
-from penstock.pipelines.media.plain_png import is_plain_png
+from penstock.pipelines.media import png_files
+from penstock.pipelines.media.png_files import MAX_SIDE
 
 KEPT_MODES = {"PNG": ("L", "LA", "RGB", "RGBA"), "JPEG": ("L", "RGB")}
 
-MAX_SIDE = 1_000_000
-"""libpng's limit: TensorFlow refuses a PNG that is wider or higher."""
-
-_SIGNATURES = {"PNG": b"\x89PNG\r\n\x1a\n", "JPEG": b"\xff\xd8\xff"}
-_CHUNK = struct.Struct(">I4s")
-_CHECKSUM = struct.Struct(">I")
+_SIGNATURES = {"PNG": png_files.SIGNATURE, "JPEG": b"\xff\xd8\xff"}
 _LEVELS = np.arange(256, dtype=np.int64)
 
 
@@ -99,7 +93,7 @@ def normalise(data: bytes) -> bytes:
     Raises:
         ImageFault: see `open_image`.
     """
-    if is_plain_png(data):
+    if png_files.is_plain_png(data, Image.MAX_IMAGE_PIXELS or 0):
         return data
     image = open_image(data)
     try:
@@ -111,9 +105,10 @@ def normalise(data: bytes) -> bytes:
 
 
 def _normalised(image, data):
+    exact = image.format != "PNG" or is_exact_png(data)
     rotated = image.getexif().get(ExifTags.Base.Orientation, 1) != 1
-    if not rotated and not _needs_conversion(image, data):
-        return data if image.format == "JPEG" else verified_png(data)
+    if exact and not rotated and not _needs_conversion(image, data):
+        return data
     image = ImageOps.exif_transpose(image)
     if image.mode.startswith(("I", "F")):
         pixels = _to_8_bit(image)
@@ -125,24 +120,12 @@ def _normalised(image, data):
     return encode_png(pixels)
 
 
-def verified_png(data: bytes) -> bytes:
-    """PNG whose checksums and end are right: Pillow forgives a wrong end, TensorFlow does not.
-
-    Pillow's own `verify` opens the image once more, which takes as long as decoding a small one.
-    """
-    place, kind = len(_SIGNATURES["PNG"]), b""
-    while kind != b"IEND":
-        end = place + _CHUNK.size
-        if end <= len(data):
-            length, kind = _CHUNK.unpack_from(data, place)
-            end += length
-        if end + _CHECKSUM.size > len(data):
-            raise _damaged(ValueError("it is cut off"))
-        (checksum,) = _CHECKSUM.unpack_from(data, end)
-        if zlib.crc32(memoryview(data)[place + 4 : end]) != checksum or not kind.isalpha():
-            raise _damaged(ValueError(f"the checksum of its part {kind!r} does not fit"))
-        place = end + _CHECKSUM.size
-    return data
+def is_exact_png(data: bytes) -> bool:
+    """`png_files.is_exact_png`; damage is an `ImageFault`."""
+    try:
+        return png_files.is_exact_png(data)
+    except ValueError as error:
+        raise _damaged(error) from None
 
 
 def _needs_conversion(image, data):

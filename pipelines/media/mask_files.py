@@ -9,7 +9,7 @@ colours: which class a colour means is not said.
 
 import numpy as np
 
-from penstock.pipelines.media.image_files import ImageFault, encode_png, open_image, verified_png
+from penstock.pipelines.media.image_files import ImageFault, encode_png, is_exact_png, open_image
 
 __all__ = ["ImageFault", "normalise"]
 
@@ -30,8 +30,9 @@ def normalise(data: bytes, classes: int, ignore: int | None = None) -> bytes:
         )
     pixels = _pixels(image, data)
     _check_values(pixels, classes, ignore)
-    if image.format == "PNG" and image.mode == "L" and data[24] == 8:
-        return verified_png(data)
+    exact = image.format == "PNG" and is_exact_png(data)
+    if exact and image.mode == "L" and data[24] == 8:
+        return data
     return encode_png(pixels.astype(np.uint8))
 
 
