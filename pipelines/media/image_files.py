@@ -139,11 +139,18 @@ def _needs_conversion(image, data):
 
 
 def _to_8_bit(image):
-    """The upper byte of 16-bit grey, as libpng strips it; other ranges are clipped to 0..255."""
+    """The upper byte of 16-bit grey, as libpng strips it. Raises ImageFault for other ranges."""
     pixels = np.asarray(image)
     if image.mode.startswith("I;16") or image.format == "PNG":
         return (pixels.astype(np.uint32) >> 8).astype(np.uint8)
-    return np.clip(pixels, 0, 255).astype(np.uint8)
+    low, high = pixels.min(), pixels.max()
+    if image.mode.startswith("F") or low < 0 or high > 255:
+        kind = "floating-point" if image.mode.startswith("F") else "32-bit"
+        raise ImageFault(
+            f"The image has {kind} pixels, from {low:g} to {high:g}: on which scale is not said. Save "
+            "it with 8 or 16 bits."
+        )
+    return pixels.astype(np.uint8)
 
 
 def image_size(data: bytes) -> tuple[int, int]:

@@ -161,8 +161,16 @@ def _bomb():
             encode(Image.new("1", (2, 1_000_001)), "PNG"),
             "The image is 2 pixels wide and 1000001 high; at most 1000000 are read",
         ),
+        (
+            encode(Image.fromarray(np.array([[0.5, 300.0]], np.float32)), "TIFF"),
+            "The image has floating-point pixels, from 0.5 to 300: on which scale is not said.",
+        ),
+        (
+            encode(Image.fromarray(np.array([[-4, 256]], np.int32)), "TIFF"),
+            "The image has 32-bit pixels, from -4 to 256: on which scale is not said.",
+        ),
     ],
-    ids=["empty", "text", "cut-png", "cut-jpeg", "bomb", "high"],
+    ids=["empty", "text", "cut-png", "cut-jpeg", "bomb", "high", "floats", "32-bit"],
 )
 def test_what_is_no_image_says_why(data, reason):
     with pytest.raises(ImageFault) as raised:
