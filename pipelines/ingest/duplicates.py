@@ -231,6 +231,11 @@ def write(directory, found: dict) -> None:
     (Path(directory) / FILE).write_text(text)
 
 
+def count_warnings(found: dict) -> int:
+    """How many kinds of faults `warning` tells of."""
+    return sum(bool(found.get(name)) for name in ("leaks", "keys", "conflicts"))
+
+
 def warning(found: dict) -> str | None:
     """Sentences about all that `leakage` and `conflict` find, else None."""
     return " ".join(filter(None, (leakage(found), conflict(found)))) or None

@@ -5,6 +5,8 @@ from html.parser import HTMLParser
 
 import pytest
 
+from penstock.tfx.report import headline
+from penstock.tfx.report.collect import collect
 from penstock.tfx.report.write import write_report
 from penstock.tfx.store import Store
 
@@ -77,9 +79,10 @@ def test_a_check_of_data_has_no_empty_part_and_says_what_was_checked(checks):
     assert "missing" not in {attributes.get("class") for attributes in page.all("p")}
     assert "the pipeline made checked 100 examples from sklearn iris" in _heading(page)
     # Equal contents in several splits, and under several labels.
-    assert _heading(page).endswith("the data passed, with 2 warnings.")
+    assert _heading(page).endswith("the data passed, with 2 warnings and 1 bad record.")
     assert "train 60, test 40" in page.text
     assert "bad records 1 of 101 records read" in page.text
+    assert "anomalies 0 and 2 warnings; against an inferred schema" in page.text
     assert "several splits and several labels" in page.text
     assert "Drift" not in page.text
 
@@ -127,6 +130,28 @@ def test_what_is_cut_off_is_said(checks):
         r"price: the share .* range\. Not drawn: (.*?\)\.)", checks.make(names=("price",)).text
     )
     assert re.fullmatch(r"at most 2\.0 % of the values above \d+\.\d+ \(up to 10,000\)\.", said)
+
+
+@pytest.mark.parametrize(
+    ("source", "said"),
+    [
+        ({"type": "csv", "path": "a.csv", "label": "x"}, "csv a.csv"),
+        ({"type": "audio_folder", "pattern": "x", "path": "in"}, "audio_folder in"),
+        ({"type": "m", "rows": {"type": "csv", "path": "a.csv"}, "file": "{id}"}, "m a.csv"),
+        ({"type": "coco", "boxes_outside": "clip", "annotations": {"train": "t"}}, "coco t"),
+        (
+            {"type": "p", "splits": {"a": {"en": "1", "de": "2"}, "b": {"en": "3"}}},
+            "p 1 and 2 more",
+        ),
+        ({"type": "my.own", "greeting": "hello"}, "my.own"),
+    ],
+    ids=["path", "pattern", "manifest", "boxes", "several", "own"],
+)
+def test_the_headline_says_where_the_data_are(checks, source, said):
+    checks.make_only(names=("price",))
+    run = collect(checks.store, checks.store.resolve_run(FIRST))
+    run.config["data"]["source"] = source
+    assert f"checked 100 examples from {said} for" in headline.section(run)["before"]
 
 
 def test_missing_values_are_counted_with_their_share(page):
@@ -193,6 +218,32 @@ def test_columns_of_samples_stay_in_line_where_values_are_missing(checks):
     cells = [re.findall(r"<td[^>]*>(.*?)</td>", row, re.DOTALL) for row in rows]
     assert {len(row) for row in cells} == {4}
     assert (cells[0][1], cells[0][3]) == ("–", "–")
+
+
+def test_equal_data_have_no_bars_and_no_pictures_of_drift(checks):
+    checks.make_only(names=("price", "colour"))
+    page = checks.make(SECOND, names=("price", "colour"), baseline=FIRST)
+    assert f"were compared with those of the run {FIRST} ; none is further away" in page.text
+    assert "0 % of its limit, every feature: as in the earlier run" in page.text
+    assert "Distances of" not in page.source
+    assert "the share of each run" not in page.text
+
+
+def test_lengths_of_categories_are_left_out_of_the_distances(checks):
+    """`colour` has four values; how long their names are says nothing."""
+    checks.make_only(names=("colour", "remark"))
+    page = checks.make(SECOND, names=("colour", "remark"), baseline=FIRST)
+    measured = set(re.findall(r'<th scope="row">([^<]+)</th><td>[A-Z]?[a-z]+', page.source))
+    assert {"colour", "remark"} <= measured
+    assert "colour/characters" not in page.text
+
+
+def test_a_list_that_is_as_long_as_another_is_told_and_not_drawn_again(page):
+    assert "The lists kinds are as long as boxes." in page.text
+    rows = re.findall(r'<th scope="rowgroup"[^>]*>([^<]+)<', page.source)
+    assert "boxes/length" in rows
+    assert "kinds/length" not in rows
+    assert "Length of the list kinds (entries)" not in page.text
 
 
 def test_a_baseline_that_is_gone_leaves_the_distances(checks):

@@ -2,6 +2,7 @@
 
 import base64
 import io
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -177,6 +178,16 @@ def test_of_many_features_those_in_need_of_attention_come_first(tmp_path, monkey
     assert all(row["spark"] for feature in numbers["folded"] for row in feature["rows"])
 
 
+def test_what_is_one_number_but_for_a_few_values_is_in_the_table_only(tmp_path):
+    """1 of 100 values is not zero; with an anomaly it is drawn all the same."""
+    _write(tmp_path, {"train": {"a": [0.0] * 99 + [1.0], "b": NORMAL[:100]}})
+    found = statistics.section(tmp_path)
+    assert [figure["caption"][0] for figure in found["figures"]] == ["b"]
+    assert [row["name"] for row in found["numeric"]["open"]] == ["a", "b"]
+    found = statistics.section(tmp_path, {"a": 1.0})
+    assert [figure["caption"][0] for figure in found["figures"]] == ["a", "b"]
+
+
 def test_slices_show_first_what_differs_between_them(tmp_path):
     equal, apart = NORMAL[:500], NORMAL[:500] + 9
     _write(tmp_path, {"train": {"a": equal, "b": apart}})
@@ -214,13 +225,14 @@ def test_distances_are_sorted_by_their_share_of_the_limit():
 
 def test_skew_is_drawn_without_another_run():
     found = anomalies_pb2.Anomalies(drift_skew_info=[_measured("a", "skew", 0.9, 0.1)])
-    parts = drift.section(None, found)
+    run = SimpleNamespace(artifacts={}, baseline=None)
+    parts = drift.section(run, found)
     assert parts["drift"] is None
     assert (parts["skew"]["features"], parts["skew"]["over"]) == (1, 1)
     (figure,) = parts["skew"]["figures"]
     assert "900 %" in figure["svg"]
     assert "bars beyond 300 % are cut off" in figure["caption"]
-    assert drift.section(None, anomalies_pb2.Anomalies()) is None
+    assert drift.section(run, anomalies_pb2.Anomalies()) is None
 
 
 def test_parts_are_told_from_columns_that_are_called_alike():

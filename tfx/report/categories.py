@@ -29,6 +29,17 @@ def categories(features: dict) -> bool:
     return most <= MOST_VALUES or _top_share(found) >= COVERED
 
 
+def is_length_of_category(name: str, datasets: dict[str, dict]) -> bool:
+    """Whether a feature is the length of a category, which says nothing that this does not.
+
+    Args:
+        datasets: split -> name -> statistics.
+    """
+    base, _, part = name.rpartition("/")
+    known = {split: found[base] for split, found in datasets.items() if base in found}
+    return part in ("characters", "words") and bool(known) and categories(known)
+
+
 def _top_share(found) -> float:
     """The share of the first split's values that the most frequent ones make up."""
     counts = list(value_counts(found[0]).values())

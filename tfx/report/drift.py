@@ -10,11 +10,13 @@ from tensorflow_metadata.proto.v0 import anomalies_pb2
 
 from penstock.pipelines.statistics.statistics_files import by_name, read
 from penstock.tfx.report import distributions, formats, plots
-from penstock.tfx.report.categories import categories, draw_categories
+from penstock.tfx.report.categories import categories, draw_categories, is_length_of_category
 from penstock.tfx.report.collect import Run
 from penstock.tfx.report.derived import base_of, in_words, with_unit
 
 MOST_BARS, MOST_ROWS, MOST_OVERLAID, LEAST_OVERLAID = 20, 100, 6, 3
+NONE = "0 %"
+"""What distances that need no picture come to."""
 MEASURES = {
     anomalies_pb2.DriftSkewInfo.Measurement.L_INFTY: "largest difference of a share",
     anomalies_pb2.DriftSkewInfo.Measurement.JENSEN_SHANNON_DIVERGENCE: "Jensen-Shannon divergence",
@@ -42,16 +44,34 @@ def in_percent(ratio: float) -> str:
     return "∞" if ratio == float("inf") else f"{100 * ratio:,.0f} %"
 
 
+def of_run(run: Run, found: anomalies_pb2.Anomalies, kind: str) -> list[dict]:
+    """`distances` without those within their limit of lengths of categories."""
+    rows = distances(found, kind)
+    if not rows:
+        return []
+    try:
+        read_from = read(run.artifacts["Statistics"]).datasets
+    except (OSError, KeyError, DecodeError):
+        return rows
+    known = {dataset.name: by_name(dataset) for dataset in read_from}
+    return [r for r in rows if r["ratio"] > 1 or not is_length_of_category(r["feature"], known)]
+
+
 def section(run: Run, found: anomalies_pb2.Anomalies) -> dict | None:
     """`drift` and `skew`, each None where nothing was compared; None where neither was."""
-    parts = {kind: _part(kind, distances(found, kind)) for kind in ("drift", "skew")}
-    if not any(parts.values()):
+    rows = {kind: of_run(run, found, kind) for kind in ("drift", "skew")}
+    if not any(rows.values()):
         return None
+    parts = {kind: _part(kind, of_kind) for kind, of_kind in rows.items()}
     if parts["drift"]:
         pictures = parts["drift"]["figures"]
-        compared = _compared(run, distances(found, "drift"))
+        compared = _compared(run, _apart(rows["drift"]))
         parts["drift"] |= compared | {"figures": pictures + compared.get("figures", [])}
     return parts
+
+
+def _apart(rows: list[dict]) -> list[dict]:
+    return [row for row in rows if in_percent(row["ratio"]) != NONE]
 
 
 def _part(kind, rows) -> dict | None:
@@ -60,20 +80,9 @@ def _part(kind, rows) -> dict | None:
     worst: dict[str, dict] = {}
     for row in rows:
         worst.setdefault(row["feature"], row)
-    bars = [
-        {"label": formats.label(r["feature"]), "value": r["ratio"], "text": in_percent(r["ratio"])}
-        for r in list(worst.values())[:MOST_BARS]
-    ]
-    which = f"the {len(bars)} features furthest away" if len(bars) < len(worst) else "each feature"
-    cut = any(bar["value"] > plots.MOST_OVER for bar in bars)
-    caption = (
-        f"The distance of {which}, in the split that comes nearest to its limit. The limit is what "
-        "the config allows and what chance explains together"
-        + (f"; bars beyond {in_percent(plots.MOST_OVER)} are cut off." if cut else ".")
-    )
-    bar_chart = {"svg": plots.distances(kind, bars), "caption": caption}
+    apart = _apart(list(worst.values()))
     return {
-        "figures": [bar_chart | {"rows": plots.rows_in_grid(len(bars) + 2)}],
+        "figures": [_bars(kind, apart)] if apart else [],
         "features": len(worst),
         "over": sum(row["ratio"] > 1 for row in worst.values()),
         "rows": [
@@ -90,6 +99,24 @@ def _part(kind, rows) -> dict | None:
         "baseline": None,
         "sizes": [],
     }
+
+
+def _bars(kind, rows) -> dict:
+    """A picture of the features that are apart at all."""
+    bars = [
+        {"label": formats.label(r["feature"]), "value": r["ratio"], "text": in_percent(r["ratio"])}
+        for r in rows[:MOST_BARS]
+    ]
+    furthest = f"the {len(bars)} features furthest away"
+    which = furthest if len(bars) < len(rows) else "each feature that has moved"
+    cut = any(bar["value"] > plots.MOST_OVER for bar in bars)
+    caption = (
+        f"The distance of {which}, in the split that comes nearest to its limit. The limit is what "
+        "the config allows and what chance explains together"
+        + (f"; bars beyond {in_percent(plots.MOST_OVER)} are cut off." if cut else ".")
+    )
+    drawn = plots.distances(kind, bars)
+    return {"svg": drawn, "caption": caption, "rows": plots.rows_in_grid(len(bars) + 2)}
 
 
 def _compared(run: Run, rows) -> dict:

@@ -3,6 +3,7 @@
 from google.protobuf.text_format import ParseError
 
 from penstock.pipelines.ingest import duplicates
+from penstock.pipelines.quarantine import quarantine
 from penstock.pipelines.validation import anomalies
 from penstock.tfx.report import drift, formats
 from penstock.tfx.report.collect import CACHED, STOPPED, Run
@@ -14,6 +15,9 @@ STATES = {
     "INTERRUPTED": "interrupted",
     "RUNNING": "still running",
 }
+PLACES = ("path", "dataset", "rows", "annotations", "texts", "splits")
+"""Settings of sources that say where the data are, that first which says most."""
+NO_BREAK = "\N{NO-BREAK SPACE}"
 
 
 def section(run: Run) -> dict:
@@ -33,28 +37,36 @@ def section(run: Run) -> dict:
 
 def _what(run: Run) -> str:
     """Pipeline, task, data, when, how long."""
-    does = (
-        "checked" if run.ends_with_data else f"ran {run.config.get('task', 'an unknown task')} on"
-    )
+    task = run.config.get("task", "an unknown task")
+    does = "checked" if run.ends_with_data else f"ran {task} on"
+    long = ""
+    if run.seconds > 0 and run.state != "RUNNING":
+        # No line is to begin with a unit.
+        long = f" for {formats.seconds(run.seconds).replace(' ', NO_BREAK)}"
     when = formats.moment(run.started_at)
-    known = run.seconds > 0 and run.state != "RUNNING"
-    long = f" for {formats.seconds(run.seconds)}" if known else ""
     return f"On {when}, the pipeline {run.pipeline} {does} {_data(run)}{long}"
 
 
 def _data(run: Run) -> str:
-    source = dict(run.section("data", "source"))
-    kind = source.pop("type", None)
-    rows = source.get("rows")
-    places = [source.get("path"), source.get("dataset"), *source.values()]
-    places = [rows.get("path") if isinstance(rows, dict) else None, *places]
-    named = next((v for v in places if isinstance(v, str) and v), None)
-    origin = " ".join(formats.label(text, 60) for text in (kind, named) if text) or "unknown data"
+    source = run.section("data", "source")
+    places = _places({name: source[name] for name in PLACES if name in source})
+    named = [source.get("type"), *places[:1]]
+    origin = " ".join(formats.label(text, 60) for text in named if text) or "unknown data"
+    if len(places) > 1:
+        origin += f" and {len(places) - 1:,} more"
     described = run.document("Examples", "penstock.json")
     splits = described.get("splits") if described else None
     if not isinstance(splits, dict):
         return f"data from {origin}"
     return f"{formats.count(sum(splits.values()), 'example')} from {origin}"
+
+
+def _places(setting) -> list[str]:
+    """The files, folders or names in a setting of a source, which may be a source itself."""
+    if isinstance(setting, dict):
+        known = [setting[name] for name in PLACES if setting.get(name)][:1]
+        return [text for part in known or setting.values() for text in _places(part)]
+    return [setting] if isinstance(setting, str) and setting else []
 
 
 def _verdict(run: Run) -> tuple[str, str, str | None]:
@@ -89,22 +101,34 @@ def _verdict(run: Run) -> tuple[str, str, str | None]:
 
 def _judgement(run: Run) -> tuple[str, str, str | None]:
     """Of a run that checks data and came to its end."""
-    found = _found_anomalies(run)
+    found = _found(run)
     if found is None:
         return "no gate stopped it", ".", None
-    errors = sum(info.severity == anomalies.Kind.ERROR for info in _infos(found))
-    copies = run.document("Quarantine", duplicates.FILE) or {}
-    doubts = sum(bool(copies.get(name)) for name in ("leaks", "conflicts", "keys"))
-    warnings = len(_infos(found)) - errors + doubts
-    if not errors and not warnings:
-        return "the data passed every check", ".", None
-    if not errors:
-        return "the data passed", f", with {formats.count(warnings, 'warning')}.", None
-    return f"it found {_anomalies_of(errors)}", ", of which the config only warns.", None
+    errors, warnings = found
+    if errors:
+        return f"it found {_anomalies_of(errors)}", ", of which the config only warns.", None
+    bad = (run.document("Quarantine", quarantine.SUMMARY) or {}).get("bad")
+    besides = [formats.count(warnings, "warning")] * bool(warnings)
+    besides += [formats.count(bad, "bad record")] * bool(bad)
+    if besides:
+        return "the data passed", f", with {' and '.join(besides)}.", None
+    return "the data passed every check", ".", None
 
 
 def _anomalies_of(amount: int) -> str:
     return formats.count(amount, "anomaly", "anomalies")
+
+
+def _found(run: Run) -> tuple[int, int] | None:
+    """(errors, warnings), those about copies among them; None where nothing was compared."""
+    found = _found_anomalies(run)
+    if found is None:
+        return None
+    whole = [found.dataset_anomaly_info] if found.dataset_anomaly_info.reason else []
+    kinds = [info.severity for info in (*whole, *found.anomaly_info.values())]
+    copies = run.document("Quarantine", duplicates.FILE) or {}
+    errors = kinds.count(anomalies.Kind.ERROR)
+    return errors, len(kinds) - errors + duplicates.count_warnings(copies)
 
 
 def _found_anomalies(run: Run):
@@ -112,11 +136,6 @@ def _found_anomalies(run: Run):
         return anomalies.read(run.artifacts["Anomalies"])
     except (OSError, KeyError, ValueError, ParseError):
         return None
-
-
-def _infos(found) -> list:
-    whole = [found.dataset_anomaly_info] if found.dataset_anomaly_info.reason else []
-    return [*whole, *found.anomaly_info.values()]
 
 
 def _pushed_before(run: Run) -> str:
@@ -130,10 +149,9 @@ def _pushed_before(run: Run) -> str:
 
 
 def _figures(run: Run) -> list[dict]:
-    """At most five: the metric that matters most, steps, parameters, latency, version."""
+    """The metric that matters most, or what was checked; steps, parameters, latency."""
     figures = [*_metric(run)]
-    if run.ends_with_data:
-        figures += _data_figures(run)
+    figures += _data_figures(run) if run.ends_with_data else _doubts(run)
     cached = sum(facts.state == CACHED for facts in run.steps.values())
     done = sum(facts.state in (CACHED, "executed") for facts in run.steps.values())
     if run.steps:
@@ -154,8 +172,17 @@ def _figures(run: Run) -> list[dict]:
     return figures
 
 
+def _doubts(run: Run) -> list[dict]:
+    """Of a run that trains: what there is to say against its data, if anything."""
+    errors, warnings = _found(run) or (0, 0)
+    if not errors and not warnings:
+        return []
+    note = f"and {formats.count(warnings, 'warning')} about the data"
+    return [{"name": "anomalies", "value": f"{errors:,}", "note": note}]
+
+
 def _data_figures(run: Run) -> list[dict]:
-    """What was checked: examples and their splits, bad records, anomalies, distance to before."""
+    """What was checked: examples and their splits, bad records, copies, anomalies, drift."""
     figures = []
     described = run.document("Examples", "penstock.json") or {}
     if isinstance(described.get("splits"), dict):
@@ -163,27 +190,34 @@ def _data_figures(run: Run) -> list[dict]:
         note = ", ".join(f"{formats.label(n)} {size:,}" for n, size in splits.items())
         shown = f"{sum(splits.values()):,}"
         figures.append({"name": "examples", "value": shown, "note": note})
-    bad = run.document("Quarantine", "summary.json") or {}
+    bad = run.document("Quarantine", quarantine.SUMMARY) or {}
     if isinstance(bad.get("bad"), int) and isinstance(bad.get("read"), int):
         note = f"of {formats.count(bad['read'], 'record')} read"
         figures.append({"name": "bad records", "value": f"{bad['bad']:,}", "note": note})
     copies = run.document("Quarantine", duplicates.FILE) or {}
     if copies.get("repeats"):
-        leaks = copies.get("leaks", 0)
-        note = f"examples repeat another one; {leaks:,} across splits"
+        note = "example repeats" if copies["repeats"] == 1 else "examples repeat"
+        note += (
+            f" another one; {formats.count(copies.get('leaks', 0), 'content')} in several splits"
+        )
         figures.append({"name": "copies", "value": f"{copies['repeats']:,}", "note": note})
-    found = _found_anomalies(run)
+    return figures + _judged(run)
+
+
+def _judged(run: Run) -> list[dict]:
+    """Anomalies, and the distance to earlier data."""
+    found = _found(run)
     if found is None:
-        return figures
-    errors = sum(info.severity == anomalies.Kind.ERROR for info in _infos(found))
-    warnings = len(_infos(found)) - errors
+        return []
     how = "a reviewed" if run.section("data").get("reviewed_schema") else "an inferred"
-    note = f"and {formats.count(warnings, 'warning')}; against {how} schema"
-    figures.append({"name": "anomalies", "value": f"{errors:,}", "note": note})
-    rows = drift.distances(found, "drift")
+    note = f"and {formats.count(found[1], 'warning')}; against {how} schema"
+    figures = [{"name": "anomalies", "value": f"{found[0]:,}", "note": note}]
+    rows = drift.of_run(run, _found_anomalies(run), "drift")
     if rows:
-        note = f"of its limit, {formats.label(rows[0]['feature'])}: furthest from the earlier run"
         shown = drift.in_percent(rows[0]["ratio"])
+        which = "every feature" if shown == drift.NONE else formats.label(rows[0]["feature"])
+        rank = "as in" if shown == drift.NONE else "furthest from"
+        note = f"of its limit, {which}: {rank} the earlier run"
         figures.append({"name": "drift", "value": shown, "note": note})
     return figures
 

@@ -21,7 +21,12 @@ from penstock.pipelines.statistics.statistics_files import (
 )
 from penstock.pipelines.validation.distances import divergence
 from penstock.tfx.report import distributions, formats, plots
-from penstock.tfx.report.categories import categories, draw_categories, shares_of
+from penstock.tfx.report.categories import (
+    categories,
+    draw_categories,
+    is_length_of_category,
+    shares_of,
+)
 from penstock.tfx.report.derived import base_of, in_words, unit_of, with_unit
 from penstock.tfx.report.statistics_tables import encoded_rows, numeric_rows, text_rows
 
@@ -70,13 +75,15 @@ class Table:
             if self._stats(n) == "string_stats" and not custom_stat(self._any[n], NUM_CLASSES)
         ]
         # Lengths of names of categories say nothing, the edges of boxes together neither.
-        self.numeric = [
+        numeric = [
             n
             for n in names
             if self._stats(n) == "num_stats"
             and not custom_stat(self._any[n], NUM_ZERO_AREA)
-            and not self._is_length_of_category(n)
+            and not is_length_of_category(n, datasets)
         ]
+        self._as_long_as = self._equal_lengths(numeric)
+        self.numeric = [name for name in numeric if name not in self._as_long_as]
         self.axes = {n: distributions.common_axis(self._of(n)) for n in self.numeric}
         self.constant = [n for n in self.numeric if self._is_constant(n)]
 
@@ -86,9 +93,12 @@ class Table:
     def _stats(self, name):
         return self._any[name].WhichOneof("stats")
 
-    def _is_length_of_category(self, name):
-        part = name.rpartition("/")[2]
-        return self._base[name] in self._categories and part in ("characters", "words")
+    def _equal_lengths(self, names) -> dict[str, str]:
+        """Lists (classes of boxes) -> the list before that is as long as they are (the boxes)."""
+        lengths = [n for n in names if n != self._base[n] and n.endswith("/length")]
+        counts = {n: [s.num_stats for s in self._of(n).values()] for n in lengths}
+        first = {n: next(other for other in lengths if counts[other] == counts[n]) for n in lengths}
+        return {name: other for name, other in first.items() if other != name}
 
     def _is_constant(self, name) -> bool:
         """Whether every example of every split has the same number: a table would not say more."""
@@ -126,7 +136,7 @@ class Table:
             return name in self._categories and (
                 not is_part or self._any[name].string_stats.unique > 1
             )
-        if self.axes.get(name) is None:
+        if self.axes.get(name) is None or self._says_nothing(name):
             return False
         # Of a text one length is drawn: words, or characters where it has no words.
         part = name.rpartition("/")[2] if name != self._base[name] else ""
@@ -135,6 +145,13 @@ class Table:
             has_words = sentences in self._any and self._median(sentences) > 1
             return (part == "words") == has_words
         return True
+
+    def _says_nothing(self, name) -> bool:
+        """Whether all but a few values of every split are one number; the table has it."""
+        of_splits = self._of(name).values()
+        ends = (distributions.TAIL, 1 - distributions.TAIL)
+        values = {v for s in of_splits for v in distributions.quantiles(s, ends) if v is not None}
+        return len(values) == 1 and self._attention.get(name, 0.0) < 1
 
     def _median(self, name):
         return max(statistics.num_stats.median for statistics in self._of(name).values())
@@ -185,7 +202,11 @@ class Table:
 
     def notes(self) -> list[str]:
         """Sentences about what no picture shows."""
-        found = []
+        found = [
+            f"The lists {formats.label(self._base[name], 40)} are as long as "
+            f"{formats.label(self._base[other], 40)}."
+            for name, other in self._as_long_as.items()
+        ]
         for name in self._any:
             shown = formats.label(name, 40)
             zero, unknown = self._sum(name, NUM_ZERO_AREA), self._sum(name, NUM_UNKNOWN_PIXELS)
