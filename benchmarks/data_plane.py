@@ -38,7 +38,10 @@ def ingest(pattern: str, folder: Path, processes: int) -> None:
     source = tfrecord.Source.model_validate_json(json.dumps(settings))
     splitter = Splitter({"train": 0.8, "validation": 0.1, "test": 0.1})
     (folder / "examples").mkdir()
-    generate(source, splitter, folder / "examples", folder / "scratch", processes=processes)
+    found = generate(source, splitter, folder / "examples", folder / "scratch", processes=processes)
+    if found.summary["bad"]:
+        # They take another way, and would not be what the plain pipeline writes.
+        sys.exit(f"Of the generated records {found.summary['bad']:,} are bad; none may be.")
 
 
 def write_files(folder: Path, count: int) -> str:
@@ -46,7 +49,8 @@ def write_files(folder: Path, count: int) -> str:
     folder.mkdir()
     for index in range(FILES):
         path = folder / f"pictures-{index}.tfrecord"
-        generated_images.write_records(path, count // FILES, seed=index)
+        each = count // FILES
+        generated_images.write_records(path, each, seed=index, first_key=index * each)
     return str(folder / "pictures-*.tfrecord")
 
 

@@ -46,16 +46,20 @@ def write_folders(folder: Path, count: int, seed: int = 0) -> None:
         Path(folder, f"class_{label}", f"{index:06d}.png").write_bytes(encode_png(picture))
 
 
-def write_records(path: Path, count: int, seed: int = 0) -> None:
-    """Writes Examples of `key`, `image` (PNG) and `label` (class id); memory does not grow."""
-    write_tfrecord(path, chain.from_iterable(_examples(count, seed)))
+def write_records(path: Path, count: int, seed: int = 0, first_key: int = 0) -> None:
+    """Writes Examples of `key`, `image` (PNG) and `label` (class id); memory does not grow.
+
+    Keys count up from `first_key`: those of several files must differ.
+    """
+    write_tfrecord(path, chain.from_iterable(_examples(count, seed, first_key)))
 
 
-def _examples(count, seed):
+def _examples(count, seed, first_key):
     names = tuple(f"class_{label}" for label in range(CLASSES))
     encode = Encoder({"image": EncodedImage(channels=1), "label": Label(names=names)}).encode
     for index, picture, label in _pictures(count, seed):
-        yield [encode(f"{index:08d}", {"image": encode_png(picture), "label": label})[0]]
+        key = f"{first_key + index:08d}"
+        yield [encode(key, {"image": encode_png(picture), "label": label})[0]]
 
 
 def _pictures(count, seed):
