@@ -43,6 +43,34 @@ def grey_png(pixels, depth):
     return b"\x89PNG\r\n\x1a\n" + b"".join(parts)
 
 
+def grey_tiff(pixels):
+    """Of 4 bits a pixel, rows filled up to bytes; little-endian, one strip behind the directory."""
+    import struct
+
+    height, width = pixels.shape
+    rows = b"".join(
+        int("".join(f"{v:x}" for v in row) + "0" * (width % 2), 16).to_bytes(
+            (width + 1) // 2, "big"
+        )
+        for row in pixels
+    )
+    tags = [(256, width), (257, height), (258, 4), (259, 1), (262, 1), (273, 200), (277, 1)]
+    tags += [(278, height), (279, len(rows))]
+    entries = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in tags)
+    directory = struct.pack("<2sHIH", b"II", 42, 8, len(tags)) + entries + bytes(4)
+    return directory.ljust(200, b"\0") + rows
+
+
+def orientation(number):
+    exif = Image.Exif()
+    exif[0x0112] = number
+    return exif
+
+
+def turned(pixels, number):
+    return encode(Image.fromarray(pixels), exif=orientation(number))
+
+
 CASES = {
     "grey": (encode(Image.fromarray(IDS)), IDS),
     "palette": (encode(palette(IDS)), IDS),
@@ -54,6 +82,10 @@ CASES = {
     "16-bit": (encode(Image.fromarray(IDS.astype(np.uint16))), IDS),
     "bmp": (encode(Image.fromarray(IDS), "BMP"), IDS),
     "tiff": (encode(Image.fromarray(IDS), "TIFF"), IDS),
+    "tiff-4-bit": (grey_tiff(IDS), IDS),
+    # Orientation 3: shown upside down, as its image is.
+    "turned": (turned(IDS, 3), IDS[::-1, ::-1]),
+    "turned-palette": (encode(palette(IDS), exif=orientation(6)), np.rot90(IDS, -1)),
 }
 
 
@@ -69,6 +101,10 @@ def test_the_numbers_stay(case):
 
 
 FAULTS = {
+    "jpeg-in-tiff": (
+        encode(Image.fromarray(IDS), "TIFF", compression="jpeg"),
+        "A mask must be stored without loss (PNG, BMP or TIFF), not as TIFF with jpeg.",
+    ),
     "value": (
         encode(Image.fromarray(IDS)),
         "The mask has pixels that are no class: 11 (1 pixels); expected 0 to 3.",
@@ -84,7 +120,7 @@ FAULTS = {
     ),
     "colours": (
         encode(Image.fromarray(np.dstack([IDS] * 3))),
-        "A mask must have one number a pixel, not colours (mode RGB).",
+        "A mask must have one whole number a pixel, not colours or fractions (mode RGB).",
     ),
     "alpha": (encode(Image.fromarray(np.dstack([IDS] * 2))), "A mask must have one number a pixel"),
     "jpeg": (
