@@ -243,7 +243,7 @@ def test_a_list_that_is_as_long_as_another_is_told_and_not_drawn_again(page):
     rows = re.findall(r'<th scope="rowgroup"[^>]*>([^<]+)<', page.source)
     assert "boxes/length" in rows
     assert "kinds/length" not in rows
-    assert "Length of the list kinds (entries)" not in page.text
+    assert "Length of the list kinds (entries): the share of each split" not in page.text
 
 
 def test_a_baseline_that_is_gone_leaves_the_distances(checks):
