@@ -23,7 +23,7 @@ from pathlib import Path
 
 from penstock.tfx.code_fingerprint import code_index, fingerprint
 from penstock.tfx.component import Input
-from penstock.tfx.file_index import FileIndex, digest_of_paths, summary
+from penstock.tfx.file_index import FileIndex, digests_of_paths
 from penstock.tfx.pipeline import Step
 
 NAMED_FILES = 200
@@ -38,7 +38,7 @@ class Fingerprints:
     """
 
     def __init__(self, directory: Path):
-        self._code = code_index(directory / "code.json")
+        self._code = code_index(directory / "code.sqlite")
         self._directory = directory
         self._files: dict[str, FileIndex] = {}
 
@@ -50,10 +50,15 @@ class Fingerprints:
         """`{"count", "digest", "named"}` of the files that a step reads."""
         if not paths:
             return {}
-        index = self._files.setdefault(step, FileIndex(self._directory / f"files-{step}.json"))
-        digests = digest_of_paths(index, paths)
-        named = digests if len(digests) <= NAMED_FILES else {}
-        return {"count": len(digests), "digest": summary(digests), "named": named}
+        index = self._files.setdefault(step, FileIndex(self._directory / f"files-{step}.sqlite"))
+        named, whole, count = {}, hashlib.sha256(), 0
+        for count, (name, digest) in enumerate(digests_of_paths(index, paths), 1):
+            whole.update(json.dumps([name, digest]).encode())
+            if count <= NAMED_FILES:
+                named[name] = digest
+        if count > NAMED_FILES:
+            named = {}
+        return {"count": count, "digest": whole.hexdigest(), "named": named}
 
     def save(self) -> None:
         """Keeps what was read for next time."""
