@@ -134,7 +134,10 @@ def check_aiff(data: bytes) -> None:
 
 
 def check_ogg(data: bytes) -> None:
-    """The last page must be there in full and say that it is the last."""
+    """The last page must be there in full and say that it is the last, and of a single stream.
+
+    Of several streams, one behind the other or side by side, libsndfile reads the first one.
+    """
     page = data.rfind(b"OggS")
     header = data[page : page + 27]
     segments = data[page + 27 : page + 27 + header[26]] if len(header) == 27 else b""
@@ -142,6 +145,21 @@ def check_ogg(data: bytes) -> None:
         raise AudioFault("The recording is cut off: its last page is missing.")
     if page + 27 + len(segments) + sum(segments) > len(data):
         raise AudioFault("The recording is cut off in its last page.")
+    streams = sum(flags >> 1 & 1 for flags in _page_flags(data))
+    if streams > 1:
+        raise AudioFault(
+            f"The recording has {streams} Ogg streams, of which one would be read. Write each into a "
+            "file of its own."
+        )
+
+
+def _page_flags(data):
+    """Of each page that follows upon the one before: bit 1 is set where a stream begins (RFC 3533)."""
+    position = 0
+    while data[position : position + 4] == b"OggS" and position + 27 <= len(data):
+        yield data[position + 5]
+        count = data[position + 26]
+        position += 27 + count + sum(data[position + 27 : position + 27 + count])
 
 
 def cut_off(promised: str, there: int) -> AudioFault:

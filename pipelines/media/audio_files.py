@@ -33,6 +33,8 @@ MAX_WAV_BYTES = 512 * 2**20
 """Of decoded 16-bit samples, whatever `max_seconds` is: FLAC packs hours of silence into nothing."""
 MIN_RATE_HZ, MAX_RATE_HZ = 1_000, 384_000
 MAX_CHANNELS = 64
+_UNKNOWN_FRAMES = 2**62
+"""libsndfile gives 2**63 - 1 as the length of a FLAC that says none."""
 MAX_FLOAT_PEAK = 4.0
 """12 dB over full scale. Larger floats are samples of another scale (integers written as floats)."""
 
@@ -94,6 +96,11 @@ def _check_size(channels, rate_hz, frames, max_seconds):
         raise AudioFault(f"The recording has {channels} channels; at most {MAX_CHANNELS} are read.")
     if frames <= 0:
         raise AudioFault("The recording has no samples.")
+    if frames >= _UNKNOWN_FRAMES:
+        raise AudioFault(
+            "The recording does not say how long it is, as a FLAC that was written to a pipe: whether "
+            "it is complete cannot be told. Write it to a file."
+        )
     if frames > max_seconds * rate_hz:
         raise AudioFault(
             f"The recording lasts {frames / rate_hz:.1f} seconds; at most {max_seconds:g} are read."

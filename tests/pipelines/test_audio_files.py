@@ -203,6 +203,12 @@ FAULTS = {
     ),
     "cut-off-ogg": (OGG[:-30], "The recording is cut off in its last page."),
     "half-an-ogg": (OGG[: OGG.rfind(b"OggS")], "The recording is cut off: its last page is"),
+    "two-oggs": (OGG + OGG, "The recording has 2 Ogg streams, of which one would be read."),
+    # RFC 9639, 8.2: 36 bits of the number of samples; 0 stands for unknown.
+    "open-flac": (
+        FLAC[:21] + bytes([FLAC[21] & 0xF0, 0, 0, 0, 0]) + FLAC[26:],
+        "The recording does not say how long it is, as a FLAC that was written to a pipe",
+    ),
     "two-truths": (
         wav(form(channels=2, frame=2), chunk(b"data", BODY)),
         "The recording is damaged: its header contradicts itself (2 channels of 16 bits in frames "
