@@ -141,6 +141,6 @@ def ratio_fault(size, packed):
     if size > BOMB_FROM_BYTES and size > MAX_RATIO * packed:
         return (
             f"It unpacks from {packed:,} to {size:,} bytes: a decompression bomb? At most "
-            f"{MAX_RATIO} times its size is read. If it is none, unpack the archive and name the folder."
+            f"{MAX_RATIO} times its size is read. If it is none, unpack it and name what comes out."
         )
     return None

@@ -16,7 +16,7 @@ from typing import Annotated, BinaryIO, ClassVar, Literal
 from pydantic import Field
 
 from penstock.pipelines.reading import spans
-from penstock.pipelines.reading.archive import MAX_UNPACKED_BYTES
+from penstock.pipelines.reading.archive import MAX_UNPACKED_BYTES, ratio_fault
 from penstock.pipelines.reading.tree import ReadFault, Tree
 from penstock.pipelines.sources import source
 
@@ -241,8 +241,8 @@ class _GzipStream(io.RawIOBase):
     _ERRORS: ClassVar = (zlib.error, EOFError, gzip.BadGzipFile, OSError)
 
     def __init__(self, stream):
-        self._stream = stream
-        self._unpacked = gzip.GzipFile(fileobj=stream, mode="rb")
+        self._stream = _Counted(stream)
+        self._unpacked = gzip.GzipFile(fileobj=self._stream, mode="rb")
         self._total = 0
         self._fault = None
 
@@ -259,6 +259,7 @@ class _GzipStream(io.RawIOBase):
             said = str(error).rstrip(".") or type(error).__name__
             self._fault = f"The gzip file is damaged or cut off: {said}."
         self._total += len(data)
+        self._fault = self._fault or ratio_fault(self._total, self._stream.bytes)
         if self._total > MAX_UNPACKED_BYTES:
             self._fault = f"It unpacks to more than {MAX_UNPACKED_BYTES:,} bytes."
         if self._fault:
@@ -270,3 +271,19 @@ class _GzipStream(io.RawIOBase):
         self._unpacked.close()
         self._stream.close()
         super().close()
+
+
+class _Counted:
+    """A stream that knows how many bytes were read of it."""
+
+    def __init__(self, stream):
+        self._stream = stream
+        self.bytes = 0
+
+    def read(self, size=-1):
+        data = self._stream.read(size)
+        self.bytes += len(data)
+        return data
+
+    def close(self):
+        self._stream.close()

@@ -28,6 +28,8 @@ from penstock.pipelines.reading.archive import (
 MAX_HEADER_BYTES = 2**20
 """Of a tar header with its long names: what it claims is allocated before it is read."""
 
+_BLOCK = 2**20
+
 OPENERS = {
     ".tar": None,
     ".tar.gz": gzip.open,
@@ -73,7 +75,7 @@ class TarArchive(Archive):
         packed = os.path.getsize(self.path)
         total = 0
         with opener(self.path, "rb") as stream:
-            while data := stream.read(2**20):
+            while data := stream.read(_BLOCK):
                 total += len(data)
                 fault = ratio_fault(total, packed)
                 if fault:
@@ -98,9 +100,19 @@ class TarArchive(Archive):
                 name = self.add(member.name, member.size, _tar_fault(member))
                 if name is not None:
                     self._places[name] = (member.offset_data, member.size)
-            # At a damaged header `tarfile` stops as if it were the end.
-            if os.pread(self._file.fileno(), 512, tar.offset) != bytes(512):
-                raise damaged(self.path, f"no header and no end at byte {tar.offset:,}")
+            self._check_end(tar.offset, size)
+
+    def _check_end(self, offset, size):
+        """`tarfile` stops at a damaged header, and at the end of the first of archives that are joined."""
+        descriptor = self._file.fileno()
+        if os.pread(descriptor, 512, offset) != bytes(512):
+            raise damaged(self.path, f"no header and no end at byte {offset:,}")
+        for start in range(offset, size, _BLOCK):
+            if os.pread(descriptor, _BLOCK, start).strip(b"\0"):
+                raise ReadFault(
+                    f"The archive `{self.path}` has something behind its end: another archive that was "
+                    "joined to it? It would not be read. Pack the files into one archive."
+                )
 
     def open(self, name: str) -> BinaryIO:
         return io.BufferedReader(_Window(self._file, *self._places[name], self), 2**18)

@@ -66,6 +66,14 @@ class ZipArchive(Archive):
             end = info.header_offset + 30 + info.compress_size
         if end > self._zip.start_dir:
             raise damaged(self.path, "an entry reaches into its directory")
+        first = min((info.header_offset for info in infos), default=0)
+        # A program that unpacks itself may stand in front; entries that no directory lists may not.
+        self._zip.fp.seek(0)
+        if first and self._zip.fp.read(4) == zipfile.stringFileHeader:
+            raise ReadFault(
+                f"The archive `{self.path}` begins with files that its directory does not list: another "
+                "archive to which it was joined? They would not be read. Pack the files into one archive."
+            )
 
     def open(self, name: str) -> BinaryIO:
         return io.BufferedReader(_ZipStream(self._zip, self._infos[name], name), 2**18)

@@ -5,6 +5,7 @@ import csv
 import gzip
 import io
 import random
+import re
 import zipfile
 
 import pytest
@@ -271,7 +272,6 @@ def test_a_file_without_rows(read, tmp_path, rows_of):
     ],
 )
 def test_faults_that_show_before_any_row_is_read(tmp_path, files, settings, said):
-    import re
 
     for name, content in files.items():
         data = content.encode() if isinstance(content, str) else content
@@ -361,6 +361,17 @@ def test_a_damaged_compressed_file_is_one_bad_record(tmp_path, rows_of):
     _, good, bad = rows_of({"type": "csv", "path": str(tmp_path / "x.zip"), "features": described})
     assert [r.key for r in good] == ["b.csv:0"]
     assert [r.reason for r in bad] == ["It is damaged in the archive: Bad CRC-32 for file 'a.csv'."]
+
+
+def test_a_gzip_file_that_is_a_bomb_is_one_bad_record(tmp_path, rows_of):
+    (tmp_path / "a.csv.gz").write_bytes(gzip.compress(b"a\n1\n" + bytes(20 * 2**20)))
+    (tmp_path / "b.csv.gz").write_bytes(gzip.compress(b"a\n2\n"))
+    _, good, bad = rows_of({"type": "csv", "path": str(tmp_path)})
+    assert [r.values["a"] for r in good] == [2]
+    assert re.fullmatch(
+        r"It unpacks from [\d,]+ to [\d,]+ bytes: a decompression bomb\? At .*", bad[0].reason
+    )
+    assert len(bad) == 1
 
 
 def test_features_are_inferred_once(tmp_path, monkeypatch):

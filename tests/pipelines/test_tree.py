@@ -309,6 +309,24 @@ def test_a_damaged_header_in_the_middle_of_a_tar(tmp_path):
     assert "no header and no end at byte 1,024" in Tree(path).check()
 
 
+@pytest.mark.parametrize("name", ["x.zip", "x.tar", "x.tar.gz"])
+def test_archives_that_are_joined_are_refused(tmp_path, name):
+    """Programs read the first of two tars and the last of two zips, and say nothing of the other."""
+    make = make_zip if name == "x.zip" else make_tar
+    make(tmp_path / name, {"a.txt": b"one"})
+    first = (tmp_path / name).read_bytes()
+    make(tmp_path / name, {"b.txt": b"two"})
+    (tmp_path / name).write_bytes(first + (tmp_path / name).read_bytes())
+    said = (
+        "another archive to which it was joined" if name == "x.zip" else "something behind its end"
+    )
+    with pytest.raises(ReadFault, match=said):
+        Tree(tmp_path / name).entries()
+    if name == "x.zip":  # A program that unpacks itself.
+        (tmp_path / name).write_bytes(b"MZ" + bytes(100) + first)
+        assert Tree(tmp_path / name).read("a.txt", 9) == b"one"
+
+
 def test_a_tar_that_leads_backwards_and_one_with_an_endless_name(tmp_path):
     with tarfile.open(tmp_path / "x.tar", "w", format=tarfile.PAX_FORMAT) as archive:
         member = tarfile.TarInfo("a")
