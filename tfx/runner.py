@@ -390,7 +390,8 @@ class _Run:
         if worker.environment.fresh and kind != "died":
             self.pool.remove(worker)
         handler = {"done": self._done, "failed": self._failed}
-        handler |= {"corrupt": self._corrupt, "died": self._died}
+        handler |= {"corrupt": self._corrupt}
+        handler |= {"died": self._died, "lost": self._died}
         if kind == "died" and not worker.ready:
             message = {**message, "log": str(worker.log)}
         handler[kind](state, message)
@@ -440,15 +441,17 @@ class _Run:
 
     def _died(self, state: StepState, message: dict) -> None:
         state.deaths += 1
-        how = death_sentence(message["code"])
-        self._end(state, "queued", how)
+        who, how = "its worker", death_sentence(message["code"])
+        if message["type"] == "lost":
+            who, how = "a process of Beam", f"{how}; PENSTOCK_PROCESSES=1 takes less memory"
+        self._end(state, "queued", f"{who} {how}")
         if state.deaths > self.retries:
             # A worker that died while it still imported has written nothing to the step's log.
             log = message.get("log") or self.store.log_file(self.name, state.step.name)
             times = f", the last of {state.deaths}," if state.deaths > 1 else ""
-            reason = f"{state.step.name}: its worker{times} {how} (full log: {log})."
+            reason = f"{state.step.name}: {who}{times} {how} (full log: {log})."
             raise RunEnded("FAILED", state.step.name, reason)
-        self.observe(state.step.name, "retried", {"error": f"its worker {how}; it is tried again"})
+        self.observe(state.step.name, "retried", {"error": f"{who} {how}; it is tried again"})
 
     def _died_idle(self, message: dict) -> None:
         """A worker without a step has died; another is started when one is needed."""

@@ -1,7 +1,8 @@
 """A worker process: imports what its steps need, then executes one after the other.
 
-Comes in: `execute` messages on one pipe. Goes out: `ready`, `progress`, `done` and `failed` on
-another. What the step prints (TensorFlow's start-up noise included) goes to the step's log file.
+Comes in: `execute` messages on one pipe. Goes out: `ready`, `progress`, and how a step ended
+(`done`, `failed`, `corrupt`, or `lost`: a process of Beam has died) on another. What the step
+prints (TensorFlow's start-up noise included) goes to the step's log file.
 The worker dies with its orchestrator.
 """
 
@@ -23,7 +24,7 @@ import time
 import traceback
 from pathlib import Path
 
-from penstock.pipelines.running.beam_worker import FRAMES
+from penstock.pipelines.running.beam_worker import FRAMES, ProcessDied
 from penstock.tfx import durable, messages, published
 from penstock.tfx.component import ExecutionContext, Input, Output
 from penstock.tfx.crash_points import reach
@@ -93,6 +94,10 @@ def execute(task: dict, sender: int, verified: set) -> dict:
         return {"type": "done", **reply}
     except published.CorruptArtifact as error:
         return {"type": "corrupt", **reply, "error": str(error), "directory": str(error.directory)}
+    except ProcessDied as error:
+        with contextlib.suppress(OSError):
+            traceback.print_exc()
+        return {"type": "lost", **reply, "code": error.code}
     except Exception as error:
         places = [Path(task["staging"]), Path(task["scratch"]), Path(tempfile.gettempdir())]
         reason = durable.full_disk(error, places) or sentence(error)

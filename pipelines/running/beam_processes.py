@@ -23,6 +23,7 @@ from apache_beam.runners.portability.fn_api_runner.worker_handlers import (
 from apache_beam.transforms.environments import EmbeddedPythonEnvironment
 
 from penstock.pipelines.running import progress
+from penstock.pipelines.running.beam_worker import ProcessDied
 
 _PAYLOAD = b"penstock:process"
 _GRACE_S = 5.0
@@ -85,12 +86,7 @@ class _ProcessHandler(EmbeddedWorkerHandler):
             self._connection.send((self._new_descriptors(request), *self._question(request)))
             outcome = self._answer()
         except (EOFError, OSError) as error:
-            code = self._process.wait(_GRACE_S)
-            raise RuntimeError(
-                f"A worker process of Beam ended with the code {code} (-9: it was killed, perhaps "
-                "because the machine has no memory left). Run the step again; if that does not "
-                "help, set PENSTOCK_PROCESSES=1, which takes less memory and more time."
-            ) from error
+            raise ProcessDied(self._process.wait(_GRACE_S)) from error
         self._is_busy = False
         if isinstance(outcome, Exception):
             raise outcome

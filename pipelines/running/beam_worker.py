@@ -20,6 +20,17 @@ FRAMES = "penstock_frames"
 """Of an exception: [(file, line, module)], the outermost first."""
 
 
+class ProcessDied(RuntimeError):
+    """Such a process has died in the middle of a bundle; `code` as `Popen.returncode` has it."""
+
+    def __init__(self, code: int):
+        super().__init__(
+            f"A process of Beam ended with the code {code} (-9: it was killed, often because the "
+            "machine has no memory left). PENSTOCK_PROCESSES=1 takes less memory and more time."
+        )
+        self.code = code
+
+
 def main() -> None:
     """Serves until the pipe is closed."""
     _end_with_parent()

@@ -17,6 +17,7 @@ from penstock.pipelines.ingest import example_gen
 from penstock.pipelines.ingest.splits import Splitter
 from penstock.pipelines.running import beam_runner, progress
 from penstock.pipelines.running.beam_runner import new_pipeline, processes_for
+from penstock.pipelines.running.beam_worker import ProcessDied
 from penstock.pipelines.sources import source
 from penstock.pipelines.sources.source import BadRecord, Record
 from penstock.pipelines.statistics import statistics
@@ -101,7 +102,7 @@ def fail_or_die(number):
     ("number", "error", "message"),
     [
         (30, KeyError, "thirty"),
-        (31, RuntimeError, "ended with the code -9 .* set PENSTOCK_PROCESSES=1"),
+        (31, ProcessDied, "ended with the code -9 .* PENSTOCK_PROCESSES=1 takes less"),
     ],
     ids=["fails", "is-killed"],
 )

@@ -79,19 +79,29 @@ def test_a_failing_step_says_its_sentence_and_where_the_log_is(toy):
     assert "Traceback" in log.read_text()
 
 
-def test_a_worker_that_dies_once_is_tried_again(toy):
+@pytest.mark.parametrize("how", ["die", "lose"])
+def test_a_worker_or_a_process_of_beam_that_dies_once_is_tried_again(toy, how):
     seen = []
-    result = toy(how="die once", observe=lambda step, what, facts: seen.append((step, what)))
+    result = toy(how=f"{how} once", observe=lambda step, what, facts: seen.append((step, what)))
     assert result.state == "COMPLETE"
     assert ("Misbehave", "retried") in seen
 
 
-def test_a_worker_that_dies_again_fails_the_run(toy):
-    result = toy(how="die")
+@pytest.mark.parametrize(
+    ("how", "reason"),
+    [
+        ("die", "its worker, the last of 2, was killed by signal 9 (often: out of memory) (full"),
+        (
+            "lose",
+            "a process of Beam, the last of 2, was killed by signal 9 (often: out of memory); "
+            "PENSTOCK_PROCESSES=1 takes less memory (full",
+        ),
+    ],
+)
+def test_one_that_dies_again_fails_the_run(toy, how, reason):
+    result = toy(how=how)
     assert result.state == "FAILED"
-    assert (
-        "its worker, the last of 2, was killed by signal 9 (often: out of memory)" in result.reason
-    )
+    assert reason in result.reason
 
 
 def test_a_failed_run_is_resumed_from_what_is_complete(toy):

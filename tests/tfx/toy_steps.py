@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 from penstock.pipelines.config import Config
+from penstock.pipelines.running.beam_worker import ProcessDied
 from penstock.tfx.artifacts import Artifact, Blessing, Model, ParityReport
 from penstock.tfx.component import Component, ExecutionContext, Input, Output
 from penstock.tfx.components.pusher import Pusher
@@ -98,7 +99,7 @@ def Gate(
 def Misbehave(
     numbers: Input[Numbers], out: Output[Artifact], context: ExecutionContext, how: str = "no"
 ) -> None:
-    """Fails, dies, dies only the first time, takes a minute or a moment."""
+    """Fails, dies or loses a process (perhaps only the first time), takes a minute or a moment."""
     (out.path / "out.txt").write_text("out")
     first = not (context.scratch / "tried").exists()
     (context.scratch / "tried").touch()
@@ -106,6 +107,8 @@ def Misbehave(
         raise ValueError("`how` must be 'no'. Received: 'raise'. Set it to 'no'.")
     if how == "die" or (how == "die once" and first):
         os.kill(os.getpid(), 9)
+    if how == "lose" or (how == "lose once" and first):
+        raise ProcessDied(-9)
     if how in ("sleep", "nap"):
         context.progress(done=0, total=1)
         time.sleep(60 if how == "sleep" else 0.3)
