@@ -9,7 +9,6 @@ the rows take, and each row's filter (https://www.w3.org/TR/png-3, sections 5, 7
 import struct
 import zlib
 from collections.abc import Iterator
-from itertools import takewhile
 from typing import NamedTuple
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
@@ -78,10 +77,10 @@ def is_plain_png(data: bytes, most_pixels: int) -> bool:
     """
     try:
         parts = _parts(data)
-        header = _header(data, parts)
+        header = _header(parts)
         if not _is_plain_header(header, most_pixels) or not _are_plain(parts):
             return False
-        bodies = _bodies(data, parts)
+        bodies = _bodies(parts)
         return _is_large_window(bodies, header) and _are_rows(bodies, header)
     except (ValueError, zlib.error):
         return False
@@ -97,7 +96,7 @@ def is_exact_png(data: bytes) -> bool:
         ValueError: it is damaged; the message says in what way, and has no capital and no stop.
     """
     parts = _parts(data)
-    header, bodies = _header(data, parts), _bodies(data, parts)
+    header, bodies = _header(parts), _bodies(parts)
     size, total = header.data_bytes(), 0
     try:
         for piece in _unpacked(bodies):
@@ -108,36 +107,37 @@ def is_exact_png(data: bytes) -> bool:
         raise ValueError(f"its data cannot be unpacked ({error})") from None
     if total < size:
         raise ValueError(f"its rows take {size:,} bytes, but there are {total:,}")
-    known = all(kind in _CRITICAL or kind[:1].islower() for kind, _, _ in parts)
+    known = all(kind in _CRITICAL or kind[:1].islower() for kind, _ in parts)
     methods = (header.compression, header.filters, header.interlace)
     return known and methods in _METHODS and _is_large_window(bodies, header)
 
 
 def _parts(data):
-    """[(kind, where its body begins and ends)] up to the end part, whose checksums are right."""
+    """[(kind, body)] up to the end part, whose checksums are right."""
     place, kind, parts = len(SIGNATURE), b"", []
     if not data.startswith(SIGNATURE):
         raise ValueError("it is no PNG")
     while kind != b"IEND":
-        body = end = place + _PART.size
-        if body <= len(data):
+        start = end = place + _PART.size
+        if start <= len(data):
             length, kind = _PART.unpack_from(data, place)
             end += length
-        if end + _CHECKSUM.size > len(data):
+        place = end + _CHECKSUM.size
+        if place > len(data):
             raise ValueError("it is cut off")
         (checksum,) = _CHECKSUM.unpack_from(data, end)
-        if zlib.crc32(data[place + 4 : end]) != checksum or not kind.isalpha():
+        body = data[start:end]
+        if zlib.crc32(body, zlib.crc32(kind)) != checksum or not kind.isalpha():
             raise ValueError(f"the checksum of its part {kind!r} does not fit")
-        parts.append((kind, body, end))
-        place = end + _CHECKSUM.size
+        parts.append((kind, body))
     return parts
 
 
-def _header(data, parts):
-    kind, start, end = parts[0]
-    if kind != b"IHDR" or end - start != _HEADER.size:
+def _header(parts):
+    kind, body = parts[0]
+    if kind != b"IHDR" or len(body) != _HEADER.size:
         raise ValueError("it does not begin with a header")
-    return Header._make(_HEADER.unpack_from(data, start))
+    return Header._make(_HEADER.unpack(body))
 
 
 def _is_plain_header(header, most_pixels):
@@ -147,26 +147,31 @@ def _is_plain_header(header, most_pixels):
         and colour in _PLAIN_COLOURS
         and not any(methods)
         and 0 < width * height <= most_pixels
-        and max(width, height) <= MAX_SIDE
+        and width <= MAX_SIDE
+        and height <= MAX_SIDE
     )
 
 
 def _are_plain(parts):
-    """Whether there are harmless parts, then data, then the end."""
+    """Whether behind the header there are harmless parts, then data, then an empty end."""
     is_data = False
-    for kind, start, end in parts[1:-1]:
+    for kind, body in parts[1:-1]:
         if kind == b"IDAT":
             is_data = True
-        elif is_data or _HARMLESS.get(kind) != end - start:
+        elif is_data or _HARMLESS.get(kind) != len(body):
             return False
-    return parts[-1][1] == parts[-1][2]
+    return not parts[-1][1]
 
 
-def _bodies(data, parts):
-    """The first run of data parts: others behind it are ignored."""
-    first = next((place for place, part in enumerate(parts) if part[0] == b"IDAT"), len(parts))
-    run = takewhile(lambda part: part[0] == b"IDAT", parts[first:])
-    return [data[start:end] for _, start, end in run if end > start]
+def _bodies(parts):
+    """Of the first run of data parts: others behind it are ignored."""
+    bodies = []
+    for kind, body in parts:
+        if kind == b"IDAT":
+            bodies.append(body)
+        elif bodies:
+            break
+    return bodies
 
 
 def _is_large_window(bodies, header):
@@ -174,7 +179,7 @@ def _is_large_window(bodies, header):
 
     libpng takes no larger one; Pillow and Python do.
     """
-    window = bodies[0][0] >> 4 if bodies else 0
+    window = next((body[0] >> 4 for body in bodies if body), 0)
     return window == _LARGEST_WINDOW or header.data_bytes() <= 1 << (8 + window)
 
 
@@ -186,6 +191,7 @@ def _unpacked(bodies) -> Iterator[bytes]:
             yield unpacking.decompress(body, PIECE_BYTES)
             body = unpacking.unconsumed_tail
     if not unpacking.eof:
+        # Some bytes may wait for room that the last piece did not have.
         yield unpacking.flush()
     if not unpacking.eof:
         raise ValueError("its data are cut off")

@@ -237,15 +237,15 @@ def _examples(records, file, bad):
 
 def _cell(example, column):
     """The values of a feature as a list, or None where it is absent."""
-    if column not in example:
-        return None
-    return values_of(example[column])
+    feature = example.get(column)
+    return None if feature is None else values_of(feature)
 
 
 def values_of(feature) -> list:
     """A `tf.train.Feature` as a list of bytes, int or float."""
     kind = feature.WhichOneof("kind")
-    return list(getattr(feature, kind).value) if kind else []
+    # Not `list`, which asks for one value after the other.
+    return getattr(feature, kind).value[:] if kind else []
 
 
 def _convert(cells, feature, missing, ids):
