@@ -7,6 +7,7 @@ padded or packed where asked for, augmented, and given the form that `fit` takes
 
 from collections.abc import Sequence
 
+import numpy as np
 import tensorflow as tf
 
 from penstock.pipelines.inputs import input_layout, input_packing, input_padding
@@ -109,9 +110,9 @@ class Batches:
         epochs = tf.data.Dataset.range(first_epoch, tf.int64.max)
         return _parallel_map(epochs.flat_map(epoch_steps), finish, parallel)
 
-    def once(self, training_inputs=None, parallel=tf.data.AUTOTUNE):
+    def once(self, training_inputs=None, parallel=tf.data.AUTOTUNE, first_step=0):
         """One pass over all examples, of known cardinality; no augmentation."""
-        dataset = self._steps(tf.constant(0, tf.int64), tf.constant(0, tf.int64))
+        dataset = self._steps(tf.constant(0, tf.int64), tf.constant(first_step, tf.int64))
         batches = _parallel_map(
             dataset,
             lambda epoch, step, rows, bucket: self._for_fit(
@@ -119,7 +120,16 @@ class Batches:
             ),
             parallel,
         )
-        return batches.apply(tf.data.experimental.assert_cardinality(self.steps_per_epoch))
+        return batches.apply(
+            tf.data.experimental.assert_cardinality(self.steps_per_epoch - first_step)
+        )
+
+    def heaviest_step(self, epoch=0) -> int:
+        """A step of an epoch whose batch is the largest as far as the plan tells: by its bucket."""
+        if not self.boundaries:
+            return 0
+        steps = self._plan.epoch(epoch)
+        return int(np.argmax(np.diff(steps.splits) * np.array(self.boundaries)[steps.buckets]))
 
     def _steps(self, epoch, start):
         """Dataset of (epoch, step, rows, bucket)."""

@@ -147,17 +147,27 @@ def decided_cache(splits: Sequence[PreparedSplit], cache: str) -> str:
     return "memory" if fits else "off"
 
 
-def tuned(build: Callable[[int], tf.data.Dataset], memory_mb: int | None = None) -> tf.data.Dataset:
+MEASURED_BATCHES = 4
+"""Of rows of different lengths the first may be the smallest; of each more the start takes longer."""
+
+
+def tuned(
+    build: Callable[[int], tf.data.Dataset],
+    memory_mb: int | None = None,
+    measured: Callable[[], tf.data.Dataset] | None = None,
+) -> tf.data.Dataset:
     """Prefetches, with as many batches in flight as tf.data finds best or `memory_mb` allows.
 
     tf.data's own bound (`autotune.ram_budget`) does not keep batches back: with 192 MB a batch, a
-    process grew by 865 MB at any budget from 100 MB up. So the first batch is measured here and the
-    others counted; with `memory_mb=400` the same process grew by 612 MB, one batch in the consumer's
-    hands and one in the making included.
+    process grew by 865 MB at any budget from 100 MB up. So some batches are measured here and the
+    others counted as the largest of them; with `memory_mb=400` the same process grew by 612 MB, one
+    batch in the consumer's hands and one in the making included.
 
     Args:
         build: `f(parallel_calls) -> batches`.
         memory_mb: bounds the memory of the finished batches in flight; at least one is.
+        measured: gives batches that begin with the largest, if it is known which one that is
+            (`Batches.heaviest_step`); None measures those that `build` begins with.
     """
     options = tf.data.Options()
     options.deterministic = True
@@ -165,8 +175,9 @@ def tuned(build: Callable[[int], tf.data.Dataset], memory_mb: int | None = None)
     options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.OFF
     if memory_mb is None:
         return build(tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE).with_options(options)
-    [first] = build(1).take(1)
-    in_flight = max(memory_mb * 2**20 // max(held_bytes(first), 1), 1)
+    some = (measured() if measured else build(1)).take(MEASURED_BATCHES)
+    largest = max(map(held_bytes, some), default=0)
+    in_flight = max(memory_mb * 2**20 // max(largest, 1), 1)
     parallel = min(len(os.sched_getaffinity(0)), -(-in_flight // 2))
     batches = build(parallel)
     waiting = min(in_flight - parallel, 2 * parallel)

@@ -4,6 +4,7 @@ A source of media derives from one of these and from what says where the files a
 (a folder or an archive) or `Manifest` (a table that names them).
 """
 
+from functools import cached_property
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
@@ -39,7 +40,11 @@ class Medium(Config):
 
     def has_ending(self, name: str) -> bool:
         """Whether a file's name ends as those that are read."""
-        return name.lower().endswith(tuple(ending.lower() for ending in self.extensions))
+        return name.lower().endswith(self._endings)
+
+    @cached_property
+    def _endings(self) -> tuple[str, ...]:
+        return tuple(ending.lower() for ending in self.extensions)
 
 
 class Images(Medium):

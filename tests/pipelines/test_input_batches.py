@@ -199,6 +199,33 @@ def test_buckets_pad_to_their_boundary(directory, tmp_path, cache):
     )
 
 
+def test_the_heaviest_batch_is_known_from_its_bucket(directory):
+    """In order on disk the batches above have 8, 8, 8, 16, 16, 24, 24 and 6 places."""
+    batching = inputs.Batching(4, buckets=Buckets(boundaries=(2, 4, 6)))
+    split = inputs.prepared_split(directory, "train")
+    opened = inputs.open_batches([(split, 1.0)], batching, cache="memory", seed=None)
+    assert opened.heaviest_step() == 5
+    found = list(opened.once(first_step=opened.heaviest_step()))
+    assert [tuple(features["ids"].shape) for features, *_ in found] == [(4, 6), (4, 6), (1, 6)]
+    plain = inputs.open_batches([(split, 1.0)], inputs.Batching(4), cache="memory", seed=None)
+    assert plain.heaviest_step() == 0
+
+
+def test_memory_in_flight_is_counted_by_the_largest_of_some_batches(monkeypatch):
+    """Batches of 1, 2 and 3 MiB: in 3 MiB one of the largest is in flight, not three of the first."""
+    monkeypatch.setattr(inputs.os, "sched_getaffinity", lambda pid: {0, 1})
+    asked = []
+
+    def build(parallel, first=1):
+        asked.append(parallel)
+        return tf.data.Dataset.range(first, 4).map(lambda n: tf.zeros([n * 2**18]))
+
+    inputs.tuned(build, 3)
+    assert asked == [1, 1]
+    inputs.tuned(build, 12, measured=lambda: build(1, 3))
+    assert asked[2:] == [1, 2]
+
+
 def test_one_trace_for_each_bucket(directory):
     split = inputs.prepared_split(directory, "train")
     batching = inputs.Batching(4, drop_remainder=True, buckets=Buckets(boundaries=(2, 4, 6)))

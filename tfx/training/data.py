@@ -87,16 +87,19 @@ def training_batches(
     """
     opened = opened or open_training(directory, train, task, state, seed=seed)
 
-    def build(parallel):
+    def build(parallel, step=first_step):
         return opened.training(
             first_epoch,
-            first_step,
+            step,
             augment=lambda batch, targets, seed: task.augment(batch, targets, seed, state),
             training_inputs=lambda batch, targets: task.training_inputs(batch, targets, state),
             parallel=parallel,
         )
 
-    return inputs.tuned(build, train.input_memory_mb)
+    heaviest = opened.heaviest_step
+    return inputs.tuned(
+        build, train.input_memory_mb, measured=lambda: build(1, heaviest(first_epoch))
+    )
 
 
 def validation_batches(
@@ -128,7 +131,9 @@ def validation_batches(
         )
         count = opened.steps_per_epoch
         batches = inputs.tuned(
-            lambda parallel: opened.once(training_inputs, parallel), train.input_memory_mb
+            lambda parallel: opened.once(training_inputs, parallel),
+            train.input_memory_mb,
+            measured=lambda: opened.once(training_inputs, 1, opened.heaviest_step()),
         )
     else:
         batches = inputs.evaluation_batches(
