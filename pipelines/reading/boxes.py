@@ -29,13 +29,19 @@ def fractions(edges_px, height: int, width: int, outside: Outside) -> np.ndarray
         outside: what becomes of a box that reaches out of the image: a fault, or it is cut.
 
     Raises:
-        BoxFault: a number that is none, edges in the wrong order, a box out of the image.
+        BoxFault: a number that is none, edges in the wrong order, a box that reaches out of the image
+            or of which nothing lies in it.
     """
     edges = np.asarray(edges_px, np.float64).reshape(-1, 4)
     limits = np.array([height, width, height, width], np.float64)
     _refuse(~np.isfinite(edges).all(axis=1), edges, "has an edge that is no number")
     crossed = (edges[:, 0] > edges[:, 2]) | (edges[:, 1] > edges[:, 3])
     _refuse(crossed, edges, "has its edges in the wrong order")
+    apart = (edges[:, :2] > limits[:2] + TOLERANCE_PX) | (edges[:, 2:] < -TOLERANCE_PX)
+    # Cut, nothing would be left of it but a point of the image's edge.
+    if outside == "clip":
+        where = f"lies outside the image of {width} x {height} pixels"
+        _refuse(apart.any(axis=1), edges, where)
     if outside == "reject":
         beyond = ((edges < -TOLERANCE_PX) | (edges > limits + TOLERANCE_PX)).any(axis=1)
         where = f"reaches out of the image of {width} x {height} pixels"

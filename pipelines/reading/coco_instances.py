@@ -25,6 +25,7 @@ _NEEDED = (
     "name",
 )
 _LISTS = ("images", "annotations", "categories")
+_KEPT = frozenset((*_NEEDED, *_LISTS))
 
 
 @dataclass
@@ -86,8 +87,14 @@ def _read(path, *unchanged):
 
 
 def _slim(pairs):
-    """An object without what is not needed, so that it can go at once."""
-    return {name: value for name, value in pairs if name in _NEEDED or name in _LISTS}
+    """An object without what is not needed, so that it can go at once. Raises ValueError."""
+    kept = [pair for pair in pairs if pair[0] in _KEPT]
+    found = dict(kept)
+    if len(found) < len(kept):
+        names = [name for name, _ in kept]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"the name {twice!r} occurs twice in an object")
+    return found
 
 
 def _instances(content):
@@ -137,7 +144,8 @@ def _image_fault(found, known):
         return "The image has no id or no file_name."
     if found["id"] in known:
         return f"Another image has the id {found['id']}."
-    if "height" in found and not (_is_id(found, "height") and _is_id(found, "width")):
+    has_size = "height" in found or "width" in found
+    if has_size and not (_is_id(found, "height") and _is_id(found, "width")):
         return "The image's height and width must be integers."
     return None
 

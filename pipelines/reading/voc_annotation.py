@@ -33,7 +33,7 @@ def parse(data: bytes) -> Annotation:
 
     Raises:
         AnnotationFault: no XML, XML that declares entities, no annotation, or an object without a
-            name or a box of four numbers.
+            name or one box of four numbers.
     """
     import defusedxml
     from defusedxml import ElementTree
@@ -58,6 +58,8 @@ def parse(data: bytes) -> Annotation:
         name = (found.findtext("name") or "").strip()
         if not name:
             raise AnnotationFault(f"The object {index} of the annotation has no name.")
+        if len(found.findall("bndbox")) > 1:
+            raise AnnotationFault(f"The object {index} of the annotation has more than one box.")
         corners = ("xmin", "ymin", "xmax", "ymax")
         box = tuple(_number(found, f"bndbox/{corner}", index) for corner in corners)
         annotation.names.append(name)

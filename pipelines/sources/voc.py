@@ -227,6 +227,13 @@ def _values(sample, annotation, ids, coordinates, outside):
             f"The image has {width} x {height} pixels, but its annotation says {said_width} x "
             f"{said_height}."
         )
+    for index, (x0, y0, x1, y1) in enumerate(annotation.boxes):
+        # Counted from 1, the last pixel in front of the first one would be a box without a width.
+        if x1 < x0 or y1 < y0:
+            raise AnnotationFault(
+                f"The object {index} of the annotation has its corners in the wrong order: xmin {x0:g}, "
+                f"xmax {x1:g}, ymin {y0:g}, ymax {y1:g}."
+            )
     first = 1 if coordinates == "pixels_from_1" else 0
     edges = [(y0 - first, x0 - first, y1, x1) for x0, y0, x1, y1 in annotation.boxes]
     return {

@@ -154,6 +154,7 @@ def test_what_is_wrong_with_images_and_references_is_accounted_for(tmp_path, fol
         image(5, file_name="again.png"),
         {"id": 6},
         image(7, height="tall"),
+        {"id": 8, "file_name": "0001.png", "width": 20},
     ]
     annotations = [box(1, 99, 3, [1, 1, 1, 1]), box(2, None, 3, [1, 1, 1, 1]), 5]
     section = write({"images": images, "annotations": annotations, "categories": CATEGORIES})
@@ -168,6 +169,7 @@ def test_what_is_wrong_with_images_and_references_is_accounted_for(tmp_path, fol
         "images[5]": "Another image has the id 5.",
         "images[6]": "The image has no id or no file_name.",
         "images[7]": "The image's height and width must be integers.",
+        "images[8]": "The image's height and width must be integers.",
         "annotations[0]": "The annotation belongs to an image that is not there (99).",
         "annotations[1]": "The annotation belongs to an image that is not there (None).",
         "annotations[2]": "The annotation belongs to an image that is not there (5).",
@@ -192,8 +194,12 @@ def test_boxes_outside_are_cut_on_request(tmp_path, folder, generate, examples_o
         ("[1]", "has no instances as COCO has them"),
         ('{"images": []}', "Expected: an object with the lists images, annotations, categories"),
         ("[" * 100_000, "is no JSON: "),
+        (
+            '{"images": [], "images": []}',
+            "is no JSON: the name 'images' occurs twice in an object.",
+        ),
     ],
-    ids=["cut", "list", "no-lists", "deep"],
+    ids=["cut", "list", "no-lists", "deep", "twice"],
 )
 def test_a_file_without_instances_is_explained(tmp_path, text, said):
     (tmp_path / "a.json").write_text(text)

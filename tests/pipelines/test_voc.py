@@ -108,7 +108,17 @@ BAD = {
     ),
     "order": (
         annotation(("cat", 9, 1, 3, 3)),
-        "The box 0 has its edges in the wrong order: x from 8 to 3, y from 0 to 3 pixels.",
+        "The object 0 of the annotation has its corners in the wrong order: xmin 9, xmax 3, ymin 1, "
+        "ymax 3.",
+    ),
+    # Counted from 1 this would be a box without a width, were its corners not looked at.
+    "order_by_one": (
+        annotation(("cat", 3, 1, 2, 3)),
+        "The object 0 of the annotation has its corners",
+    ),
+    "two_boxes": (
+        annotation(("cat", 1, 1, 3, 3)).replace("</object>", "<bndbox></bndbox></object>"),
+        "The object 0 of the annotation has more than one box.",
     ),
     "nan": (annotation(("cat", "nan", 1, 3, 3)), "The box 0 has an edge that is no number"),
     "other_size": (
@@ -204,6 +214,13 @@ def test_an_image_is_measured_where_the_annotation_does_not():
     assert parse(b"<annotation/>").size is None
     with pytest.raises(AnnotationFault, match="no height and width"):
         parse(b"<annotation><size><width>3</width></size></annotation>")
+
+
+def test_of_a_box_outside_the_image_nothing_can_be_cut():
+    assert fractions([(5, 10, 15, 30)], 10, 20, "clip").tolist() == [[0.5, 0.5, 1, 1]]
+    for edges in [(3, 21, 4, 30), (11, 3, 12, 4), (3, -5, 4, -1), (-3, 0, -1, 4)]:
+        with pytest.raises(BoxFault, match="The box 1 lies outside the image of 20 x 10 pixels: x"):
+            fractions([(0, 0, 1, 1), edges], 10, 20, "clip")
 
 
 def test_hundredths_of_a_pixel_out_of_the_image_are_rounding():
