@@ -10,6 +10,8 @@ import time
 from typing import TextIO
 
 PLAIN_PROGRESS_SECONDS = 10.0
+SHORT, LONGEST = 60, 160
+"""Characters of a value that stands beside others, and of a line that has one alone."""
 NOTES = ("damaged", "retried", "changed")
 
 
@@ -24,12 +26,32 @@ def console_for(steps: list[str], run: str, as_json: bool):
 
 def show_value(value: object) -> str:
     """A value behind a step's bar, short."""
+    if isinstance(value, bool):
+        return str(value)
+    if isinstance(value, int):
+        return f"{value:,}"
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 def show_values(values: dict) -> str:
-    """All values behind a step's bar."""
-    return "  ".join(f"{name} {show_value(value)}" for name, value in values.items())
+    """All values behind a step's bar but those that are sentences."""
+    return "  ".join(
+        f"{name} {show_value(value)}" for name, value in values.items() if not _is_sentence(value)
+    )
+
+
+def sentences(values: dict) -> list[str]:
+    """Values that need a line of their own; the report has what is cut off."""
+    told = [
+        f"{name.replace('_', ' ')}: {value}"
+        for name, value in values.items()
+        if _is_sentence(value)
+    ]
+    return [text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…" for text in told]
+
+
+def _is_sentence(value: object) -> bool:
+    return isinstance(value, str) and len(value) > SHORT
 
 
 class PlainConsole:
@@ -79,10 +101,11 @@ class PlainConsole:
         name = step.ljust(self._width)
         if what in ("executed", "cached", "retried", "damaged"):
             self._running.pop(step, None)
-        if what == "executed":
-            self._print(f"{name}  {facts['seconds']:6.1f} s  {show_values(facts['summary'])}")
-        elif what == "cached":
-            self._print(f"{name}    cached  {show_values(facts['summary'])}")
+        if what in ("executed", "cached"):
+            took = "  cached" if what == "cached" else f"{facts['seconds']:6.1f} s"
+            self._print(f"{name}  {took}  {show_values(facts['summary'])}")
+            for text in sentences(facts["summary"]):
+                self._print(f"{'':{self._width}}            {text}")
         elif what in NOTES:
             self._print(f"{name}  {what}: {facts['error']}")
         elif what == "started":
@@ -148,6 +171,7 @@ class LiveConsole:
             if what in ("executed", "cached"):
                 line["seconds"] = facts["seconds"]
                 line["values"] = facts["summary"]
+                line["notes"] += sentences(facts["summary"])
                 if facts["gate"]:
                     line["what"] = "stopped"
                     line["notes"].append(facts["gate"])

@@ -3,7 +3,7 @@
 import json
 import time
 
-from penstock.tfx.console import show_values
+from penstock.tfx.console import sentences, show_values
 from penstock.tfx.explain import differences, flatten
 from penstock.tfx.load_config import read_yaml
 from penstock.tfx.metric_lines import metric_lines
@@ -42,6 +42,8 @@ def show_run(run: str | None, directory: str, database: str | None, as_json: boo
     for step in steps:
         how = "cached" if step["how"] == "cached" else f"{step['seconds']:.1f} s"
         print(f"  {step['step']:<18} {how:>8}  {show_values(step['summary'])}")
+        for text in sentences(step["summary"]):
+            print(f"    {text}")
         for name, artifact in step["outputs"].items():
             print(f"    {name}: {artifact['path']}  {artifact['content_digest'][:12]}")
     for line in metric_lines(steps, _config(store, found["run"]).get("evaluate", {})):

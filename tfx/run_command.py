@@ -10,6 +10,7 @@ from pathlib import Path
 
 from penstock.tfx.console import console_for
 from penstock.tfx.load_config import RunConfig, as_yaml, load_config
+from penstock.tfx.report.formats import count
 from penstock.tfx.runner import RunResult, run_pipeline
 from penstock.tfx.standard_pipeline import standard_pipeline
 from penstock.tfx.store import Store, new_id, open_store, wildcards_in
@@ -142,7 +143,7 @@ def _print_summary(result: RunResult, store: Store, limited: list[str]) -> None:
     evaluation = facts["evaluation"]
     metrics = evaluation.get("metrics", {})
     for name in [name for name in limited if name in metrics] or list(metrics)[:1]:
-        where = f"{evaluation['split']} split, {evaluation['examples']} examples"
+        where = f"{evaluation['split']} split, {count(evaluation['examples'], 'example')}"
         print(f"{name} {metrics[name]:.4f} on the {where}")
     if result.state != "COMPLETE":
         verb = "Stopped" if result.state == "STOPPED" else "Failed"
@@ -160,18 +161,19 @@ def _print_summary(result: RunResult, store: Store, limited: list[str]) -> None:
 
 def _checked(steps: dict) -> str | None:
     """What the steps of the data found, None where there are none."""
-    found = {
-        name: steps.get(name, {}).get("summary") for name in ("ExampleGen", "ExampleValidator")
-    }
-    read, judged = found.values()
+    read, judged = (
+        steps.get(name, {}).get("summary") for name in ("ExampleGen", "ExampleValidator")
+    )
     if read is None:
         return None
-    bad = f"{read['bad']:,} bad {'record' if read['bad'] == 1 else 'records'}"
+    bad = count(read["bad"], "bad record")
     if judged is None:
         verdict = "not compared with a schema"
     else:
-        verdict = ", ".join(f"{judged.get(name, 0)} {name}" for name in ("anomalies", "warnings"))
-    return f"checked {read['examples']:,} examples ({read['splits']}): {bad}, {verdict}"
+        warnings = read.get("warnings", 0) + judged.get("warnings", 0)
+        errors = count(judged.get("anomalies", 0), "anomaly", "anomalies")
+        verdict = f"{errors}, {count(warnings, 'warning')}"
+    return f"checked {count(read['examples'], 'example')} ({read['splits']}): {bad}, {verdict}"
 
 
 def _next(run: str, store: Store) -> str:

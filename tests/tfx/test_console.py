@@ -22,8 +22,19 @@ def test_plain_lines_say_what_each_step_came_to():
     assert stream.getvalue().splitlines() == [
         "run digits-1",
         "Trainer  retried: its worker was killed",
-        "Trainer     1.2 s  examples 1797  accuracy 0.9877",
-        "Pusher     cached  examples 1797  accuracy 0.9877",
+        "Trainer     1.2 s  examples 1,797  accuracy 0.9877",
+        "Pusher     cached  examples 1,797  accuracy 0.9877",
+    ]
+
+
+def test_sentences_have_lines_of_their_own_which_are_cut():
+    summary = {"bad": 0, "first_bad": "a.png: empty", "warning": "w" * 200, "warnings": 1}
+    stream = io.StringIO()
+    console = PlainConsole(["ExampleGen"], "r", stream)
+    console.observe("ExampleGen", "executed", DONE | {"summary": summary})
+    assert stream.getvalue().splitlines()[1:] == [
+        "ExampleGen     1.2 s  bad 0  first_bad a.png: empty  warnings 1",
+        " " * 22 + "warning: " + "w" * 150 + "…",  # 160 characters in all
     ]
 
 
@@ -62,7 +73,7 @@ def test_a_long_step_without_a_total_says_that_it_is_still_running(monkeypatch):
         "ExampleGen      10 s, still running",
         "ExampleGen      20 s, still running  examples 700",
         "ExampleGen      30 s, still running  examples 700",
-        "ExampleGen     1.2 s  examples 1797  accuracy 0.9877",
+        "ExampleGen     1.2 s  examples 1,797  accuracy 0.9877",
     ]
 
 
@@ -124,7 +135,7 @@ def test_the_live_table_keeps_what_went_wrong(drawn):
     console.observe("Trainer", "damaged", {"error": "The stored file f has changed."})
     console.observe("Trainer", "executed", DONE)
     assert drawn(console) == [
-        "✔ Trainer 1.2 s examples 1797  accuracy 0.9877",
+        "✔ Trainer 1.2 s examples 1,797  accuracy 0.9877",
         "                damaged: The stored file f has changed.",
     ]
 
@@ -133,7 +144,7 @@ def test_a_closed_gate_does_not_look_like_success(drawn):
     console = LiveConsole(["Evaluator"], "r")
     console.observe("Evaluator", "executed", DONE | {"gate": "The model is not blessed."})
     assert drawn(console) == [
-        "■ Evaluator 1.2 s examples 1797  accuracy 0.9877",
+        "■ Evaluator 1.2 s examples 1,797  accuracy 0.9877",
         "                  The model is not blessed.",
     ]
 

@@ -8,7 +8,7 @@ import yaml
 from penstock.tfx.inspect_commands import show_run, why_step
 from penstock.tfx.load_config import ConfigError, as_yaml, load_config
 from penstock.tfx.report.write import write_report
-from penstock.tfx.run_command import resume_run, run_config, validate_config
+from penstock.tfx.run_command import _checked, resume_run, run_config, validate_config
 from penstock.tfx.standard_pipeline import standard_pipeline
 
 STEPS = ["ExampleGen", "StatisticsGen", "SchemaGen", "ExampleValidator"]
@@ -59,6 +59,21 @@ def test_sections_about_a_model_are_faults(write, sections, said):
         load_config(write(**sections))
     (fault,) = caught.value.faults
     assert fault.startswith(said)
+
+
+@pytest.mark.parametrize(
+    ("read", "judged", "said"),
+    [
+        ({"bad": 1}, {"anomalies": 1}, "1 bad record, 1 anomaly, 0 warnings"),
+        ({"bad": 0, "warnings": 1}, {"anomalies": 2}, "0 bad records, 2 anomalies, 1 warning"),
+        ({"bad": 0, "warnings": 2}, {"warnings": 3}, "0 bad records, 0 anomalies, 5 warnings"),
+        ({"bad": 0, "warnings": 2}, None, "0 bad records, not compared with a schema"),
+    ],
+)
+def test_what_was_checked_is_counted_in_good_english(read, judged, said):
+    steps = {"ExampleGen": {"summary": {"examples": 1, "splits": "train 1"} | read}}
+    steps |= {"ExampleValidator": {"summary": judged}} if judged else {}
+    assert _checked(steps) == f"checked 1 example (train 1): {said}"
 
 
 def test_every_command_takes_such_a_run(write, capsys, tmp_path):

@@ -2,6 +2,7 @@
 
 import base64
 import io
+import re
 from types import SimpleNamespace
 
 import numpy as np
@@ -186,6 +187,45 @@ def test_what_is_one_number_but_for_a_few_values_is_in_the_table_only(tmp_path):
     assert [row["name"] for row in found["numeric"]["open"]] == ["a", "b"]
     found = statistics.section(tmp_path, {"a": 1.0})
     assert [figure["caption"][0] for figure in found["figures"]] == ["a", "b"]
+
+
+def test_of_many_splits_four_are_drawn_and_the_others_counted(tmp_path):
+    _write(tmp_path, {f"a split of the year {i}": {"a": NORMAL[:100] + i} for i in range(6)})
+    found = statistics.section(tmp_path)
+    (figure,) = found["figures"]
+    assert figure["caption"].endswith("2 more splits are not drawn.")
+    # Names of 23 letters stand below each other, or they would be cut off at the edge.
+    places = re.findall(r'x="([0-9.]+)" y="[0-9.]+"[^>]*>a split of the year', str(figure["svg"]))
+    assert len(places) == 4
+    assert len(set(places)) == 1
+    assert len(found["numeric"]["open"][0]["rows"]) == 6
+
+
+def test_a_text_that_is_always_the_same_is_in_the_table_only(tmp_path):
+    datasets = []
+    for split, constant in (("train", "x"), ("test", "x")):
+        dataset = statistics_pb2.DatasetFeatureStatistics(name=split, num_examples=4)
+        for name, values in {"a": [constant] * 4, "b": ["x", "x", "y", "y"]}.items():
+            accumulator = for_feature(Text())
+            accumulator.add(values)
+            dataset.features.extend(accumulator.protos(name, 4))
+        datasets.append(dataset)
+    together = statistics_pb2.DatasetFeatureStatisticsList(datasets=datasets)
+    statistics_files.write(tmp_path, together)
+    found = statistics.section(tmp_path)
+    assert [figure["caption"][0] for figure in found["figures"]] == ["b"]
+    assert [row["name"] for row in found["texts"]["open"]] == ["a", "b"]
+
+
+@pytest.mark.parametrize("name", ["all missing", "one", "nan", "infinite"])
+def test_numbers_without_a_distribution_do_not_stop_the_page(tmp_path, name):
+    odd = {"all missing": [], "one": [3.0], "nan": [np.nan, 1.0], "infinite": [np.inf, 1.0]}[name]
+    _write(tmp_path, {s: {"a": odd, "b": NORMAL[:50]} for s in ("train", "test")})
+    found = statistics.section(tmp_path)
+    rows = found["numeric"]["open"]
+    assert [row["name"] for row in rows] == ["a", "b"]
+    assert found["constant"] == []
+    assert [figure["caption"][0] for figure in found["figures"]] == ["b"]
 
 
 def test_slices_show_first_what_differs_between_them(tmp_path):

@@ -96,12 +96,13 @@ class ExampleGen(Component):
         names = ("repeats", "leaks", "conflicts", "keys")
         repeated = {name: generated.duplicates[name] for name in names}
         context.outputs["quarantine"].properties |= repeated
-        shown = ", ".join(f"{name} {count:,}" for name, count in generated.splits.items())
+        shown = ", ".join(f"{name} {n:,}" for name, n in generated.splits.items() if n) or "none"
         first = next(quarantine.entries(generated.quarantine), None)
         more = {
             "first_bad": first and printable(f"{first['file']}: {first['reason']}", 500),
             "duplicates": repeated["repeats"],
             "remarks": " ".join(source.remarks()),
+            "warnings": duplicates.count_warnings(generated.duplicates),
             "warning": duplicates.warning(generated.duplicates),
         }
         more = {name: value for name, value in more.items() if value}

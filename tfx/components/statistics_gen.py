@@ -48,7 +48,7 @@ class StatisticsGen(Component):
         )
         datasets = statistics.datasets
         context.progress(
-            splits=len(datasets),
+            splits=sum(dataset.num_examples > 0 for dataset in datasets),
             features=len(datasets[0].features),
             examples=sum(dataset.num_examples for dataset in datasets),
         )

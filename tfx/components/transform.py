@@ -68,5 +68,5 @@ class Transform(Component):
             stored=not parameters.on_the_fly,
         )
         context.outputs["transformed"].properties["splits"] = splits
-        shown = ", ".join(f"{name} {count:,}" for name, count in splits.items())
+        shown = ", ".join(f"{name} {count:,}" for name, count in splits.items() if count)
         context.progress(examples=sum(splits.values()), splits=shown)

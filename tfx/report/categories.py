@@ -84,7 +84,7 @@ def draw_categories(prefix: str, name: str, words: str, features: dict, of: str 
     return {
         "svg": plots.class_shares(prefix, shown, drawn, f"share of the {of}"),
         "rows": plots.rows_in_grid(len(shown)),
-        "caption": caption,
+        "caption": f"{caption} {plots.undrawn(shares, of)}".rstrip(),
     }
 
 

@@ -62,7 +62,8 @@ def _readable(part, run: Run, kind: str):
 
 def _splits(run: Run) -> dict:
     directory = run.artifacts["Examples"]
-    sizes, described = examples.splits(directory), examples.features(directory)
+    sizes = {name: size for name, size in examples.splits(directory).items() if size}
+    described = examples.features(directory)
     total = sum(sizes.values())
     return {
         "total": formats.count(total, "example"),
@@ -70,8 +71,8 @@ def _splits(run: Run) -> dict:
             {
                 "name": formats.label(name),
                 "count": f"{size:,}",
-                "share": size / total if total else 0.0,
-                "percent": formats.percent(size / total) if total else formats.MISSING,
+                "share": size / total,
+                "percent": formats.percent(size / total),
             }
             for name, size in sizes.items()
         ],

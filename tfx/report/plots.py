@@ -18,6 +18,8 @@ MOST_SERIES = 4
 """Data sets in one picture: as many as there are colours."""
 MOST_OVER = 3.0
 """Times its limit: longer bars would press the others together."""
+ROUND = (1, 2, 5, 10)
+"""Between the marks of an axis of shares."""
 ROW = 20
 """Height of a row in a plot with a row for each class or slice, in CSS pixels."""
 
@@ -47,7 +49,7 @@ def curves(prefix: str, name: str, series: dict[str, list]) -> Markup:
         axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=7))
         axes.yaxis.set_major_locator(MaxNLocator(nbins=5))
         if len(series) > 1:
-            _legend(figure, artists, ncols=len(series), handlelength=2.4)
+            _legend(figure, artists, handlelength=2.4)
         ends = [
             f"{label} ends at {formats.fixed(values[-1])}"
             for label, values in series.items()
@@ -90,13 +92,21 @@ def histogram(prefix: str, name: str, axis: Axis) -> Markup:
         axes.yaxis.set_major_locator(MaxNLocator(nbins=4))
         axes.grid(axis="x", visible=False)
         if len(splits) > 1:
-            _legend(figure, artists, ncols=len(splits), handlelength=1.8)
+            _legend(figure, artists, handlelength=1.8)
         return svg.inline(figure, prefix, f"Distribution of {name} in {', '.join(splits)}.")
+
+
+def undrawn(series, of: str = "split") -> str:
+    """A sentence about the data sets beyond `MOST_SERIES`; empty where there are none."""
+    more = len(series) - MOST_SERIES
+    return f"{formats.count(more, f'more {of}')} {'is' if more == 1 else 'are'} not drawn." * (
+        more > 0
+    )
 
 
 def rows_in_grid(rows: int) -> int:
     """How many ordinary pictures are as high as one with so many rows, captions counted."""
-    return max(1, round((74 + ROW * rows) / 270))
+    return max(1, round((74 + ROW * rows + 60) / 285))
 
 
 def class_shares(
@@ -123,7 +133,8 @@ def class_shares(
         _rows(axes, classes)
         axes.set_xlim(left=0)
         axes.set_xlabel(f"{of} (%)")
-        _legend(figure, artists, ncols=len(splits), handletextpad=0.2)
+        axes.xaxis.set_major_locator(MaxNLocator(nbins=5, steps=ROUND))
+        _legend(figure, artists, handletextpad=0.2)
         return svg.inline(figure, prefix, f"{of} of {len(classes)} rows in {', '.join(splits)}.")
 
 
@@ -157,7 +168,7 @@ def slice_metric(
         _limit_to_shares(axes, rows)
         axes.set_xlabel(formats.label(name))
         axes.xaxis.set_major_locator(MaxNLocator(nbins=6))
-        _legend(figure, artists, ncols=1 + len(limits), handlelength=1.8)
+        _legend(figure, artists, handlelength=1.8)
         return svg.inline(figure, prefix, f"{name} of {len(rows)} slices, with intervals.")
 
 
@@ -212,9 +223,9 @@ def distances(prefix: str, rows: list[dict]) -> Markup:
         _rows(axes, [row["label"] for row in rows])
         axes.set_xlim(0, max(115, 1.22 * max(shown)))
         axes.set_xlabel("distance, as a share of its limit (%)")
-        axes.xaxis.set_major_locator(MaxNLocator(nbins=6))
+        axes.xaxis.set_major_locator(MaxNLocator(nbins=5, steps=ROUND))
         axes.grid(axis="y", visible=False)
-        _legend(figure, [limit], ncols=1, handlelength=1.8)
+        _legend(figure, [limit], handlelength=1.8)
         over = sum(row["value"] > 1 for row in rows)
         return svg.inline(
             figure, prefix, f"Distances of {len(rows)} features, {over} of them beyond their limit."
@@ -242,7 +253,11 @@ def sparkline(shares: np.ndarray) -> Markup:
 def _legend(figure, artists: list, **options) -> None:
     """A legend of just these; one that Matplotlib gathers leaves out names that begin with `_`."""
     names = [artist.get_label() for artist in artists]
-    figure.legend(artists, names, loc="outside upper left", **options)
+    in_a_row = int(
+        WIDTH // (45 + 6 * max(map(len, names), default=0))
+    )  # a sign with its gaps, and letters
+    columns = max(1, min(len(names), in_a_row))
+    figure.legend(artists, names, loc="outside upper left", ncols=columns, **options)
 
 
 def _limit_to_shares(axes, rows: list[dict]) -> None:
@@ -257,5 +272,5 @@ def _rows(axes, names: list[str]) -> None:
     """A row for each name, the first on top."""
     axes.set_yticks(np.arange(len(names)), [formats.label(name, 24) for name in names])
     axes.set_ylim(len(names) - 0.4, -0.6)
-    axes.tick_params(axis="y", labelcolor=svg.INK, pad=8)
+    axes.tick_params(axis="y", labelcolor=svg.INK, pad=10)
     axes.spines["left"].set_visible(False)

@@ -36,6 +36,7 @@ READ_RECORDS, READ_BYTES = 20_000, 2**28
 SEARCH_RECORDS, SEARCH_BYTES = 500_000, 2**30
 """The same for each shard with an example that is asked for by key."""
 TEXT_LENGTH = 160
+MOST_COLUMNS = 12
 PARTS = 6
 """Of a sequence."""
 SMALL = 48
@@ -60,6 +61,7 @@ class Samples:
     left_out: int
     shows: str
     columns: list[str]
+    columns_left_out: int
     drawn: str
     legend: list[tuple[str, str]]
     texts: list[str]
@@ -104,12 +106,14 @@ def sample(directory: Path, split: str) -> Samples:
         {"name": formats.label(name) if label else "", "examples": found[place]}
         for place, name in enumerate(shown)
     ]
+    columns = [formats.label(n) for n, f in described.items() if not isinstance(f, Image)]
     return Samples(
         groups=[group for group in groups if group["examples"]],
         split=split,
         left_out=len(names) - len(shown),
         shows="images" if Image in kinds else "sounds" if Audio in kinds else "",
-        columns=[formats.label(n) for n, f in described.items() if not isinstance(f, Image)],
+        columns=columns[:MOST_COLUMNS],
+        columns_left_out=max(0, len(columns) - MOST_COLUMNS),
         drawn=drawn,
         legend=_legend(drawn, described),
         texts=[formats.label(n) for n, f in described.items() if isinstance(f, Text)],

@@ -106,7 +106,8 @@ class Table:
             return False
         found = [statistics.num_stats for statistics in self._of(name).values()]
         full = all(s.histograms and not s.common_stats.num_missing for s in found)
-        return full and not any(s.histograms[0].num_nan for s in found)
+        values = {value for s in found for value in (s.min, s.max)}
+        return full and len(values) == 1 and not any(s.histograms[0].num_nan for s in found)
 
     def constant_in_words(self, name) -> str:
         value = formats.number(next(iter(self._of(name).values())).num_stats.min)
@@ -132,10 +133,8 @@ class Table:
 
     def _is_drawable(self, name):
         if self._stats(name) == "string_stats":
-            is_part = name != self._base[name]
-            return name in self._categories and (
-                not is_part or self._any[name].string_stats.unique > 1
-            )
+            shares = shares_of(self._of(name)).values() if name in self._categories else ()
+            return len(set().union(*shares)) > 1
         if self.axes.get(name) is None or self._says_nothing(name):
             return False
         # Of a text one length is drawn: words, or characters where it has no words.
@@ -182,13 +181,16 @@ class Table:
         if self._stats(name) == "string_stats":
             return mark | draw_categories(prefix, name, words, self._of(name))
         axis = self.axes[name]
-        names = list(self._of(name))[: plots.MOST_SERIES]
+        names = list(self._of(name))
+        told = (
+            _caption(words, unit_of(name, base), names, axis),
+            axis.left_out,
+            plots.undrawn(names),
+        )
         return mark | {
             "svg": plots.histogram(prefix, with_unit(name, base), axis),
             "rows": 1,
-            "caption": " ".join(
-                filter(None, (_caption(words, unit_of(name, base), names, axis), axis.left_out))
-            ),
+            "caption": " ".join(filter(None, told)),
         }
 
     def _group(self, name) -> int:
@@ -258,5 +260,6 @@ def _missing(datasets) -> dict | None:
         "caption": "How many examples of each split have no value, for the "
         + formats.count(len(shown), "feature")
         + (" that lacks one" if len(shown) == 1 else " that lack some")
-        + (f", of {len(lacking)}." if len(lacking) > len(shown) else "."),
+        + (f", of {len(lacking)}. " if len(lacking) > len(shown) else ". ")
+        + plots.undrawn(splits),
     }

@@ -83,10 +83,10 @@ def _numbers(feature: statistics_pb2.FeatureNameStatistics) -> list[str]:
     return [*(formats.number(v) for v in values), f"{stats.num_zeros:,}", missing]
 
 
-def text_rows(names: list[str], datasets: dict) -> list[dict]:
+def text_rows(names: list[str], datasets: dict) -> dict:
     """Of each text and split: distinct values, mean length in bytes, missing, most frequent."""
     rows = []
-    for name in names[:MOST_FEATURES]:
+    for name in names:
         of_splits = []
         for split, features in datasets.items():
             if name in features:
@@ -95,7 +95,7 @@ def text_rows(names: list[str], datasets: dict) -> list[dict]:
                 values += [_missing(common_stats(features[name])), _top(features[name])]
                 of_splits.append({"split": formats.label(split), "values": values})
         rows.append({"name": formats.label(name, 40), "unit": "", "rows": of_splits})
-    return rows
+    return _folded(rows)
 
 
 def _distinct(feature) -> str:
