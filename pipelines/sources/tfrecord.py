@@ -24,7 +24,8 @@ from penstock.pipelines.sources.source import KEPT_BYTES, BadRecord
 
 PART_BYTES, PART_RECORDS = 16 * 2**20, 4096
 """What is read at once."""
-MAX_RECORD_BYTES = 2**30
+MAX_RECORD_BYTES = 2**28
+"""A record is in memory whole, while it is read up to three times: one of 1 GiB took 1.75 GB."""
 
 _HEADER = struct.Struct("<QI")
 _FRAME = 16
@@ -182,7 +183,11 @@ def _header_fault(header, left):
             None,
         )
     if length > MAX_RECORD_BYTES:
-        return f"The record claims {length:,} bytes; at most {MAX_RECORD_BYTES:,} are read.", None
+        return (
+            f"The record claims {length:,} bytes; at most {MAX_RECORD_BYTES:,} are read, because it "
+            "must be in memory as a whole. If it is not damaged, write it as several.",
+            None,
+        )
     if left is not None and left < length + _FRAME:
         return f"The file is cut off: the last record has {length:,} bytes.", None
     return None, length
