@@ -18,11 +18,11 @@ SECONDS, TURNS = 3.0, 3
 READ_BATCH = 256
 
 
-def rate(batches: Iterator, examples_in_batch: float, seconds: float = SECONDS) -> float:
+def rate(batches: Iterator, examples_in_batch: float) -> float:
     """Examples/s of an endless iterator; the first batch, which starts everything, does not count."""
     next(batches)
     done, begun = 0, time.perf_counter()
-    while (passed := time.perf_counter() - begun) < seconds:
+    while (passed := time.perf_counter() - begun) < SECONDS:
         next(batches)
         done += examples_in_batch
     return done / passed
