@@ -195,11 +195,12 @@ class Source(FileSource, NamePattern):
                     stem = str(PurePosixPath(entry.name.removeprefix(start)).with_suffix(""))
                     found.setdefault(stem, []).append(entry)
         for stem in sorted(images.keys() | masks.keys()):
-            mask = masks.get(stem, [None])
-            for image in images.get(stem, []):
-                if len(mask) > 1:
-                    names = ", ".join(repr(entry.name) for entry in mask)
-                    fault = f"There are several masks for it: {names}."
+            mask, found = masks.get(stem, [None]), images.get(stem, [])
+            for image in found:
+                twice = found if len(found) > 1 else mask
+                if len(twice) > 1:
+                    names = ", ".join(repr(entry.name) for entry in twice)
+                    fault = f"There are several files of this name: {names}."
                     yield Pair(prefix + image.name, tree, image, "", fault)
                 else:
                     yield _pair(prefix, tree, image, mask[0], f"{self.masks}/{stem}")

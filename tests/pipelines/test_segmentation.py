@@ -56,6 +56,9 @@ def test_two_folders_are_paired_by_name(tmp_path, folder, generate, examples_of,
     add("images/twice.png", np.zeros((1, 1, 3)))
     add("masks/twice.png", [[0]])
     add("masks/twice.bmp", [[0]])
+    add("images/both.png", np.zeros((1, 1, 3)))
+    add("images/both.bmp", np.ones((1, 1, 3)))
+    add("masks/both.png", [[0]])
     add("images/size.png", np.zeros((1, 1, 3)))
     add("masks/size.png", [[0, 0]])
     add("images/value.png", np.zeros((1, 3, 3)))
@@ -69,9 +72,12 @@ def test_two_folders_are_paired_by_name(tmp_path, folder, generate, examples_of,
     assert sorted(found) == ["images/a.png", "images/town/b.png"]
     assert pixels_of(found["images/a.png"]["mask"]).tolist() == [[0, 1, 2], [255, 1, 1]]
     assert pixels_of(found["images/town/b.png"]["mask"]).tolist() == [[1, 0]]
+    both = "There are several files of this name: 'images/both.bmp', 'images/both.png'."
     unpaired = {
+        "images/both.bmp": both,
+        "images/both.png": both,
         "images/lonely.png": "There is no mask 'masks/lonely' for it.",
-        "images/twice.png": "There are several masks for it: 'masks/twice.bmp', 'masks/twice.png'.",
+        "images/twice.png": "There are several files of this name: 'masks/twice.bmp', 'masks/twice.png'.",
         "masks/odd.png": "There is no image for this mask in 'images'.",
     }
     assert {record.key: record.reason for record in generated.bad} == {
@@ -82,7 +88,7 @@ def test_two_folders_are_paired_by_name(tmp_path, folder, generate, examples_of,
     }
     files, facts = key_parts(section)
     assert facts == {"left_out": unpaired}
-    assert len(files) == 2 * 4 + 3
+    assert len(files) == 2 * 4 + 5
 
 
 def test_a_pattern_names_split_group_and_mask(tmp_path, folder, generate, examples_of):
