@@ -17,7 +17,7 @@ from penstock.pipelines.quarantine import quarantine
 from penstock.pipelines.quarantine.bad_records import record_of
 from penstock.pipelines.quarantine.printable import excerpt, printable
 from penstock.pipelines.quarantine.reason_kinds import kind_of
-from penstock.tfx.load_config import load_config
+from penstock.tfx.load_config import ConfigError, load_config
 from penstock.tfx.standard_pipeline import standard_pipeline
 from penstock.tfx.store import Store, open_store
 
@@ -52,10 +52,11 @@ def quarantine_of_run(
             "beside it. Received: both. Leave them out; `--file` chooses files."
         )
     opened = open_store(store, database)
-    name = opened.resolve_run(run)["run"]
+    resolved = opened.resolve_run(run)
+    name = resolved["run"]
     directory = _directory(opened, name)
     if replay:
-        return _replay(opened, name, directory, files, as_json)
+        return _replay(opened, resolved, directory, files, as_json)
     chosen = reason is not None or bool(files)
     found = quarantine.summary(directory)
     if chosen:
@@ -72,6 +73,8 @@ def quarantine_of_run(
     if chosen:
         for entry in records:
             _print_record(entry)
+        if found["bad"] and not found["reasons"]:
+            print(f"None of them is chosen; `penstock quarantine {name}` shows reasons and files.")
         left_out = sum(kind["count"] for kind in found["reasons"]) - len(records)
         if left_out:
             print(f"  {left_out:,} more; --limit shows more of them")
@@ -167,8 +170,11 @@ def _safe(name: str) -> str:
     return last[-80:].strip("._") or "record"
 
 
-def _replay(store: Store, run: str, directory: Path, given: tuple[str, ...], as_json: bool) -> int:
+def _replay(
+    store: Store, resolved: dict, directory: Path, given: tuple[str, ...], as_json: bool
+) -> int:
     """Reads the files of the quarantine (or the given ones) again and says what is good now."""
+    run = resolved["run"]
     names, before = set(), 0
     for entry in _chosen(directory, None, given):
         if entry["reason"] != quarantine.SAME_KEY:
@@ -179,7 +185,14 @@ def _replay(store: Store, run: str, directory: Path, given: tuple[str, ...], as_
     if not files:
         print(f"The quarantine of {run} names no file that could be read again.")
         return 0
-    config = load_config(store.run_directory(run) / "config.yaml")
+    try:
+        config = load_config(store.run_directory(run) / "config.yaml")
+    except ConfigError as error:
+        raise ValueError(
+            f"The files of {run} cannot be read again: its config, which worked then, has faults now. "
+            "Put back what it names, and start this command in the folder in which the run was "
+            f"started.\n{error}"
+        ) from error
     step = standard_pipeline(config).step("ExampleGen").parameters
     with _quiet():
         from penstock.pipelines.quarantine.replay import replay
@@ -196,10 +209,23 @@ def _replay(store: Store, run: str, directory: Path, given: tuple[str, ...], as_
         f"now, {now['bad']:,} cannot; {before:,} could not in the run."
     )
     _print_reasons(now["reasons"], now["bad"], RECORDS_OF_A_REASON)
-    if not now["read"]:
-        print("The source has no record of these files any more.")
+    for line in _absent(files, now["read"]):
+        print(line)
     print("Nothing was stored. Records with the key of a record elsewhere are found only by a run.")
+    if now["good"] and not now["bad"]:
+        print(f"next: penstock run {resolved['config']}")
     return 0
+
+
+def _absent(files: frozenset[str], read: int) -> Iterator[str]:
+    """What to say of files that are not read any more; one in an archive may still be there."""
+    if not read:
+        yield "The source has no record of these files any more."
+        return
+    gone = [f for f in sorted(files) if not any(p.is_file() for p in (Path(f), *Path(f).parents))]
+    yield from (f"{printable(file, LONGEST_NAME)} is gone." for file in gone[:RECORDS_OF_A_REASON])
+    if len(gone) > RECORDS_OF_A_REASON:
+        yield f"{len(gone) - RECORDS_OF_A_REASON:,} more are gone."
 
 
 @contextlib.contextmanager

@@ -109,6 +109,14 @@ def test_the_readme_explains_the_config_that_quickstart_runs():
     assert {source.type for source in sources} >= {"csv", "audio_manifest", "voc", "coco"}
 
 
+@pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md"])
+def test_the_modules_that_a_page_names_are_there(page):
+    folders = "benchmarks|configs|models|pipelines|tests|tfx"
+    names = re.findall(rf"\b(?:{folders})/[\w/]+\.py", (REPOSITORY / page).read_text())
+    assert names
+    assert [name for name in names if not (REPOSITORY / name).exists()] == []
+
+
 # TFDS takes the authors' own files only.
 READABLE = [path for path in WITHOUT_TASK if path.stem != "fashion_mnist"]
 

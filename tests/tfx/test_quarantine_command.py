@@ -78,6 +78,7 @@ def test_records_are_chosen_by_reason_and_file(made, call):
     assert [record["file"] for record in found["records"]] == [HOSTILE]
     assert Path(found["path"]).is_file()
     assert "records" not in json.loads(call(as_json=True))
+    assert f"None of them is chosen; `penstock quarantine {made}` shows" in call(reason="no such")
 
 
 def test_bytes_are_written_under_safe_names(made, call, tmp_path):
@@ -151,6 +152,15 @@ def test_mended_files_are_read_again_without_touching_the_store(photos, call, ca
     found = json.loads(call(replay=True, files=("./photos/class0/0.png",), as_json=True))
     assert (found["read"], found["good"], found["bad"], found["bad_before"]) == (1, 1, 0, 1)
     assert sorted(Path(".penstock").rglob("*")) == before
+    (photos / "class0" / "2.png").unlink()
+    Image.new("L", (3, 3), 9).save(photos / "class1" / "1.png")
+    lines = call(replay=True).splitlines()
+    assert lines[0].startswith("3 files were read again: of 2 records 2 can be used now")
+    assert lines[1] == "photos/class0/2.png is gone."
+    assert lines[-1] == "next: penstock run c.yaml"
+    photos.rename(photos.parent / "elsewhere")
+    with pytest.raises(ValueError, match="Put back what it names, and start this command in the "):
+        call(replay=True)
 
 
 def test_only_the_named_files_are_opened(photos):
