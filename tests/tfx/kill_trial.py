@@ -139,13 +139,13 @@ class Trial:
         self.folder = folder
         self.store, self.destination = folder / "store", folder / "served"
 
-    def start(self, crash_at: str | None = None):
+    def start(self, crash_at: str | None = None, interpreters: bool = False):
         """The second run (another factor, so that most steps run); a `multiprocessing.Process`."""
-        return start_run(self.folder, 5, "second", crash_at)
+        return start_run(self.folder, 5, "second", crash_at, interpreters)
 
-    def check(self, expected: dict[str, str], reader: Reader) -> None:
+    def check(self, expected: dict[str, str], reader: Reader, interpreters: bool = False) -> None:
         """Resumes and compares with the run that nobody interrupted."""
-        code = exit_code(self.start())
+        code = exit_code(self.start(interpreters=interpreters))
         reader.stop()
         output = (self.folder / "output.txt").read_text()
         assert code == 0, f"`resume` ended with {code}: {output}"
@@ -157,9 +157,11 @@ class Trial:
         assert [p.name for p in self.destination.iterdir() if "staging" in p.name] == []
 
 
-def start_run(folder: Path, factor: int, run: str, crash_at: str | None = None):
+def start_run(
+    folder: Path, factor: int, run: str, crash_at: str | None = None, interpreters: bool = True
+):
     """Starts `toy_kill.run_toy` in a process forked from a server that has imported everything."""
-    arguments = (str(folder), factor, run, crash_at)
+    arguments = (str(folder), factor, run, crash_at, interpreters)
     process = FORKS.Process(target=toy_kill.run_toy, args=arguments)
     with POLLING:
         process.start()

@@ -42,20 +42,19 @@ def trials(tmp_path_factory):
         first = kill_trial.start_run(template, 2, "first")
         assert kill_trial.exit_code(first) == 0, (template / "output.txt").read_text()
         whole = kill_trial.Trial(template, template.parent / "whole")
-        started = time.monotonic()
-        code = kill_trial.exit_code(whole.start())
-        seconds = time.monotonic() - started
-        assert code == 0, (whole.folder / "output.txt").read_text()
+        assert kill_trial.exit_code(whole.start(interpreters=True)) == 0, (
+            whole.folder / "output.txt"
+        ).read_text()
         expected = kill_trial.content_digests(whole.store, "second")
         assert len(expected) == 10  # one output of each of eight steps, and two more of Fit
-        yield kill_trial, template, expected, seconds
+        yield kill_trial, template, expected
 
 
 POINTS = [f"{point}@{step}" for point in ORCHESTRATOR + WORKER for step in STEPS] + list(PUSH)
 
 
 def _trial_at_point(trials, point):
-    kill_trial, template, expected, _ = trials
+    kill_trial, template, expected = trials
     trial = kill_trial.Trial(template, template.parent / point.replace(":", "-"))
     reader = kill_trial.Reader(trial.store, trial.destination)
     reader.start()
@@ -81,23 +80,38 @@ def test_the_points_are_all_there_are():
 
 
 def test_kills_at_random_times_lose_nothing(trials):
-    kill_trial, template, expected, seconds = trials
-    generator = random.Random(20260101)
-    plan = [(i, generator.uniform(0, seconds), i % 2 == 1) for i in range(RANDOM_KILLS)]
-    killed = []
+    kill_trial, template, expected = trials
+
+    def seconds_of_a_run(number, interpreters):
+        trial = kill_trial.Trial(template, template.parent / f"whole-{interpreters}-{number}")
+        started = time.monotonic()
+        assert kill_trial.exit_code(trial.start(interpreters=interpreters)) == 0
+        return time.monotonic() - started
 
     def trial_at_time(entry):
-        number, delay, worker = entry
+        number, delay, worker, interpreters = entry
         trial = kill_trial.Trial(template, template.parent / f"random-{number}")
         reader = kill_trial.Reader(trial.store, trial.destination)
         reader.start()
-        process = trial.start()
+        process = trial.start(interpreters=interpreters)
         time.sleep(delay)
         kill_trial.kill_process(process.pid, worker)
         killed.append(kill_trial.exit_code(process))
-        trial.check(expected, reader)
+        trial.check(expected, reader, interpreters)
 
+    generator = random.Random(20260101)
+    killed = []
     with ThreadPoolExecutor(AT_ONCE) as pool:
+        # As many at once as below, so that the kills spread over nearly the whole of a run.
+        seconds = {
+            kind: min(pool.map(seconds_of_a_run, range(AT_ONCE), [kind] * AT_ONCE))
+            for kind in (False, True)
+        }
+        plan = []
+        for number in range(RANDOM_KILLS):
+            interpreters = number % 20 < 2  # a kill of each kind, as a user's workers start
+            delay = generator.uniform(0, seconds[interpreters])
+            plan.append((number, delay, number % 2 == 1, interpreters))
         list(pool.map(trial_at_time, plan))
     assert len(killed) == RANDOM_KILLS
     # Most orchestrators were hit while they worked; otherwise the test would prove little.
