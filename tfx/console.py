@@ -47,7 +47,12 @@ def sentences(values: dict) -> list[str]:
         for name, value in values.items()
         if _is_sentence(value)
     ]
-    return [text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…" for text in told]
+    return [cut(text) for text in told]
+
+
+def cut(text: str) -> str:
+    """A sentence as long as a line may be."""
+    return text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…"
 
 
 def _is_sentence(value: object) -> bool:

@@ -3,11 +3,17 @@
 import json
 import time
 
-from penstock.tfx.console import sentences, show_values
+from penstock.tfx.console import cut, sentences, show_value, show_values
 from penstock.tfx.explain import differences, flatten
 from penstock.tfx.load_config import read_yaml
 from penstock.tfx.metric_lines import metric_lines
 from penstock.tfx.store import Store, open_store
+
+COUNTED = {
+    "ExampleGen": ("examples", "splits", "bad", "duplicates"),
+    "ExampleValidator": ("anomalies",),
+}
+"""What `diff` compares of what the steps of the data said."""
 
 
 def list_runs(directory: str, database: str | None, as_json: bool) -> int:
@@ -17,11 +23,13 @@ def list_runs(directory: str, database: str | None, as_json: bool) -> int:
     if as_json:
         print(json.dumps(rows, indent=2))
         return 0
+    width = max((len(row["run"]) for row in rows), default=0)
     for row in rows:
         started = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(row["started_at"]))
         # What was worked on it, as far as it is known: a process that was killed says nothing.
         seconds = f"{row['seconds']:8.1f} s" if "seconds" in row else " " * 10
-        print(f"{row['run']}  {row['state']:<11}  {started}  {seconds}  {row.get('reason') or ''}")
+        reason = cut(row.get("reason") or "")
+        print(f"{row['run']:<{width}}  {row['state']:<11}  {started}  {seconds}  {reason}".rstrip())
     if not rows:
         print(f"The store {store.directory} has no runs yet.")
     return 0
@@ -93,7 +101,7 @@ def why_step(run: str, step: str, directory: str, database: str | None, as_json:
 
 
 def diff_runs(first: str, second: str, directory: str, database: str | None, as_json: bool) -> int:
-    """Prints how two runs differ: how they ended, config, ingredients of each step, metrics."""
+    """Prints how two runs differ: how they ended, config, ingredients of each step, data, metrics."""
     store = open_store(directory, database)
     found = [_with_activity(store, store.resolve_run(name)) for name in (first, second)]
     runs = [row["run"] for row in found]
@@ -111,22 +119,37 @@ def diff_runs(first: str, second: str, directory: str, database: str | None, as_
             for name in records[0]
             if name in records[1] and records[0][name].id != records[1][name].id
         },
+        "data": _changed(*map(_found, records)),
         "metrics": _changed(*metrics),
     }
     if as_json:
         print(json.dumps(facts, indent=2))
         return 0
     for name, (before, now) in facts["end"].items():
-        print(f"end      {name}: {before} -> {now}")
+        print(f"end      {name}: {cut(before or 'none')} -> {cut(now or 'none')}")
     for name, (before, now) in facts["config"].items():
         print(f"config   {name}: {before!r} -> {now!r}")
     for name, changes in facts["steps"].items():
         print(f"step     {name}: {'; '.join(changes) or 'ran again'}")
+    for name, (before, now) in facts["data"].items():
+        print(f"data     {name}: {show_value(before)} -> {show_value(now)}")
     for name, (before, now) in facts["metrics"].items():
         print(f"metric   {name}: {_short(before)} -> {_short(now)}")
     if not any(facts.values()):
         print("The two runs do not differ.")
     return 0
+
+
+def _found(records: dict) -> dict:
+    """What the steps of the data counted; what was not counted is zero."""
+    found = {
+        name: records[step].summary.get(name, 0)
+        for step, names in COUNTED.items()
+        if step in records
+        for name in names
+    }
+    steps = [records[step].summary for step in COUNTED if step in records]
+    return found | {"warnings": sum(summary.get("warnings", 0) for summary in steps)}
 
 
 def _short(metric: float | None) -> str:

@@ -5,11 +5,12 @@ import json
 import pytest
 import yaml
 
-from penstock.tfx.inspect_commands import show_run, why_step
+from penstock.tfx.inspect_commands import diff_runs, list_runs, show_run, why_step
 from penstock.tfx.load_config import ConfigError, as_yaml, load_config
 from penstock.tfx.report.write import write_report
 from penstock.tfx.run_command import _checked, resume_run, run_config, validate_config
 from penstock.tfx.standard_pipeline import standard_pipeline
+from penstock.tfx.store import Store
 
 STEPS = ["ExampleGen", "StatisticsGen", "SchemaGen", "ExampleValidator"]
 
@@ -88,7 +89,41 @@ def test_every_command_takes_such_a_run(write, capsys, tmp_path):
     assert [step["step"] for step in shown["steps"]] == STEPS
     assert why_step(shown["run"], "SchemaGen", ".penstock", None, False) == 0
     assert "SchemaGen ran because" in capsys.readouterr().out
+    assert list_runs(".penstock", None, False) == 0
+    assert f"{shown['run']}  COMPLETE " in capsys.readouterr().out
+    assert diff_runs(shown["run"], shown["run"], ".penstock", None, False) == 0
+    assert capsys.readouterr().out == "The two runs do not differ.\n"
     assert write_report(None, ".penstock", None, str(tmp_path / "page.html")) == 0
     page = (tmp_path / "page.html").read_text()
     assert "the pipeline nightly checked 150 examples from sklearn iris" in page
     assert not any(f'id="{name}"' in page for name in ("training", "evaluation", "serving"))
+
+
+def test_two_checks_of_data_are_compared_by_what_they_found(tmp_path, capsys):
+    store = Store(tmp_path / "store")
+    reason = "It is bad. " * 40
+    parts = ("parameters", "inputs", "code", "libraries", "files", "outputs", "environment")
+    ingredients = {"component": "c"} | {part: {} for part in parts}
+    for run, bad, anomalies, ending in (("a", 0, 0, "COMPLETE"), ("b", 1234, 1, "STOPPED")):
+        store.metadata.begin_run(run, "p", {})
+        summaries = {
+            "ExampleGen": {"examples": 5000, "bad": bad, "splits": "train 5,000"},
+            "ExampleValidator": {"anomalies": anomalies, "warnings": 2 * anomalies},
+        }
+        for step, summary in summaries.items():
+            id = f"{step}-{run}"
+            store.metadata.begin_execution(id, run, step, f"p:{step}", id, ingredients)
+            document = {"gate": None, "summary": summary, "seconds": 1.0}
+            store.metadata.complete_execution(id, document | {"outputs": {}, "inputs": {}}, id)
+        facts = {"reason": reason if ending == "STOPPED" else None, "stopped_at": None}
+        store.metadata.end_run(run, ending, facts)
+    assert diff_runs("a", "b", str(store.directory), None, False) == 0
+    assert capsys.readouterr().out.splitlines() == [
+        f"end      reason: none -> {reason[:159]}…",
+        "end      state: COMPLETE -> STOPPED",
+        "step     ExampleGen: ran again",
+        "step     ExampleValidator: ran again",
+        "data     anomalies: 0 -> 1",
+        "data     bad: 0 -> 1,234",
+        "data     warnings: 0 -> 2",
+    ]

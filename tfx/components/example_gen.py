@@ -117,6 +117,6 @@ class ExampleGen(Component):
         elif not generated.splits.get(splitter.names[0]):
             raise ValueError(
                 f"The training split `{splitter.names[0]}` is empty. Expected: at least one "
-                f"example. Received: {shown}. Raise its fraction in `data.splits`, name the "
+                f"example. Received: {splitter.names[0]} 0, {shown}. Raise its fraction in `data.splits`, name the "
                 "source's own training split there first, or give the source more data."
             )
