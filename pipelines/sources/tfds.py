@@ -108,6 +108,13 @@ class Source(source.Source):
         found = [path for path in found if re.fullmatch(r"\d+\.\d+\.\d+", path.name)]
         return sorted(path for path in found if path.name == (version or path.name))
 
+    def _versions_there(self):
+        """What there is of the data set in other configs or versions, as a sentence or nothing."""
+        root = self._data_dir() / self._parts()[0]
+        found = sorted(path.parent for path in root.rglob("dataset_info.json"))
+        names = ", ".join(str(path.relative_to(root)) for path in found)
+        return f"In `{root}` there are prepared: {names}. " if names else ""
+
     def _data_dir(self):
         default = os.environ.get("TFDS_DATA_DIR", "~/tensorflow_datasets")
         return Path(self.data_dir or default).expanduser()
@@ -132,6 +139,7 @@ class Source(source.Source):
 
         builder = self._builder()
         self._prepare(builder)
+        _check_shards(builder)
         parts = []
         for split, info in builder.info.splits.items():
             for start in range(0, info.num_examples, RECORDS_AT_ONCE):
@@ -148,17 +156,22 @@ class Source(source.Source):
 
         given = self._given()
         if given is not None:
-            return tfds.builder_from_directory(given)
+            try:
+                return tfds.builder_from_directory(given)
+            except Exception as error:  # TFDS has no type for it: its parsers' own come out.
+                raise ValueError(
+                    f"The prepared data in `{given}` cannot be read: {_first_line(error)} Delete the "
+                    "folder to have them prepared again, or restore its files."
+                ) from error
         data_dir = self.data_dir
         if self.manual_dir is not None:
             data_dir = self._data_dir() / f"manual-{_digest(self.manual_dir, self.files())[:16]}"
         try:
             return tfds.builder(self.dataset, data_dir=data_dir)
         except (tfds.core.DatasetNotFoundError, ValueError) as error:
-            first_line = str(error).strip().splitlines()[0]
             raise ValueError(
                 "`data.source.dataset` must be a data set that TFDS knows. "
-                f"Received: {self.dataset!r}. TFDS says: {first_line} "
+                f"Received: {self.dataset!r}. TFDS says: {_first_line(error)} {self._versions_there()}"
                 "See https://www.tensorflow.org/datasets/catalog."
             ) from error
 
@@ -189,6 +202,22 @@ class Source(source.Source):
             ) from error
         finally:
             downloader.MAX_RETRIES = before
+
+
+def _first_line(error):
+    text = " ".join(str(error).strip().partition("\n")[0].split()).rstrip(".")
+    return f"{text or type(error).__name__}."
+
+
+def _check_shards(builder):
+    paths = [path for info in builder.info.splits.values() for path in info.filepaths]
+    missing = [path for path in paths if not Path(path).is_file()]
+    if missing:
+        raise ValueError(
+            f"{len(missing)} of the {len(paths)} files of the prepared data set {builder.name!r} are "
+            f"not there, the first of them `{missing[0]}`. Restore them, or delete the folder to have "
+            "the data set prepared again."
+        )
 
 
 def _version(folder):
@@ -233,6 +262,7 @@ def _is_network_error(error):
 
 def read_examples(part: tuple[str, int, int], directory: str):
     """Yields the records [start, stop) of a split of a prepared data set."""
+    import tensorflow as tf
     import tensorflow_datasets as tfds
 
     from penstock.pipelines.reading.tfds_features import ValueFault, carry, value_of
@@ -248,21 +278,35 @@ def read_examples(part: tuple[str, int, int], directory: str):
     )
     sounds = any(feature.kind == "audio" for feature in carried.features.values())
     file, index = f"{builder.name}/{split}", start
-    # In batches: one by one, crossing from TensorFlow to numpy costs more than all the rest.
-    for batch in dataset.ragged_batch(AUDIO_BATCH if sounds else BATCH):
-        columns = [_rows(_inside(batch, path)) for path in carried.paths.values()]
-        for row in zip(*columns, strict=True):
-            key = f"{split}-{index:08d}"
-            try:
-                values = {
-                    name: value_of(name, value, feature)
-                    for (name, feature), value in zip(carried.features.items(), row, strict=True)
-                }
-            except ValueFault as fault:
-                yield BadRecord(file, index, str(fault), key)
-            else:
-                yield Record(key, values, split, file, index)
-            index += 1
+    try:
+        # In batches: one by one, crossing from TensorFlow to numpy costs more than all the rest.
+        for batch in dataset.ragged_batch(AUDIO_BATCH if sounds else BATCH):
+            columns = [_rows(_inside(batch, path)) for path in carried.paths.values()]
+            for row in zip(*columns, strict=True):
+                key = f"{split}-{index:08d}"
+                try:
+                    values = {
+                        name: value_of(name, value, feature)
+                        for (name, feature), value in zip(
+                            carried.features.items(), row, strict=True
+                        )
+                    }
+                except ValueFault as fault:
+                    yield BadRecord(file, index, str(fault), key)
+                else:
+                    yield Record(key, values, split, file, index)
+                index += 1
+    except tf.errors.FailedPreconditionError as error:
+        # The files have other records than the data set's description: no position can be trusted.
+        raise ValueError(
+            f"The files of the split {split!r} in `{directory}` do not have the number of examples that "
+            "its description says. Restore them, or delete the folder to have the data set prepared again."
+        ) from error
+    except (tf.errors.DataLossError, tf.errors.InvalidArgumentError) as error:
+        said = re.sub(r"\{\{.*?\}\}\s*|\s*\[Op:.*", "", str(error).partition("\n")[0]).rstrip(".")
+        reason = f"The prepared data cannot be read from here to the end of their part: {said}."
+        for lost in range(index, stop):
+            yield BadRecord(file, lost, reason, f"{split}-{lost:08d}")
 
 
 def _inside(nested, path):

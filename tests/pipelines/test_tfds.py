@@ -12,6 +12,8 @@ from PIL import Image
 
 from penstock.pipelines import examples
 from penstock.pipelines.sources import locate
+from penstock.pipelines.sources import tfds as tfds_source
+from penstock.pipelines.sources.source import BadRecord
 
 
 @pytest.fixture
@@ -66,6 +68,41 @@ def test_prepared_data_are_carried_over(tmp_path, prepared, generate):
         np.testing.assert_array_equal(values["box"], [[0, 0, 1, 1]])
     files = locate.load(section).files()
     assert {p.parent for p in files} == {data_dir / "little" / "1.2.0"}
+
+
+def test_damaged_prepared_data(prepared):
+    data_dir, _ = prepared
+    folder = data_dir / "little" / "1.2.0"
+    (shard,) = folder.glob("little-train*")
+    whole = shard.read_bytes()
+
+    def read():
+        return list(tfds_source.read_examples(("train", 0, 5), str(folder)))
+
+    assert [record.key for record in read()] == [f"train-{n:08d}" for n in range(5)]
+    # Each record has checksums; one behind another: nothing behind the damage can be read.
+    shard.write_bytes(whole[:-3])
+    found = read()
+    assert [record.key for record in found] == [f"train-{n:08d}" for n in range(5)]
+    bad = [record for record in found if isinstance(record, BadRecord)]
+    assert bad[-1].reason.startswith(
+        "The prepared data cannot be read from here to the end of their"
+    )
+    shard.write_bytes(b"")
+    with pytest.raises(ValueError, match="do not have the number of examples that its description"):
+        read()
+    source = locate.load({"type": "tfds", "dataset": "little", "data_dir": str(data_dir)})
+    shard.unlink()
+    with pytest.raises(ValueError, match=f"1 of the 2 files of the .* the first of them `{shard}`"):
+        source.read(None)
+    (folder / "dataset_info.json").write_text("{")
+    with pytest.raises(
+        ValueError, match="The prepared data in .* cannot be read: Failed to load JSON"
+    ):
+        source.features()
+    other = locate.load({"type": "tfds", "dataset": "little:2.0.0", "data_dir": str(data_dir)})
+    with pytest.raises(ValueError, match=r"In `.*little` there are prepared: 1.2.0. See"):
+        other.features()
 
 
 F = tfds.features
