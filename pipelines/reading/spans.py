@@ -146,7 +146,7 @@ def _of_spans(path, found, span, window):
         known = known[: known.index(span) + 1]
     if window > len(known):
         raise ReadFault(
-            f"`span_window` is {window}, but `{path}` has {len(known)} spans up to there: "
+            f"`span_window` is {window}, but the spans of `{path}` up to there are "
             f"{_shown(known)}. Lower it."
         )
     return sorted(name for chosen in known[-window:] for name in spans[chosen])

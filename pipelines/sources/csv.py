@@ -10,6 +10,7 @@ with a fraction are stored as float32, integers exactly, as int64.
 """
 
 import codecs
+import json
 from collections.abc import Iterator
 from typing import Annotated, ClassVar, Literal
 
@@ -24,6 +25,7 @@ from penstock.pipelines.reading.inference import TextColumn
 from penstock.pipelines.reading.tree import ReadFault
 from penstock.pipelines.sources.source import KEPT_BYTES, BadRecord
 
+DELIMITERS = ",;\t|"
 Letter = Annotated[str, Field(pattern=r"^[^\r\n]$")]
 
 
@@ -128,6 +130,7 @@ class Source(rows.RowSource):
                     f"`{file.where}` has several columns of the same name: {', '.join(twice)}. "
                     "Rename them, or give `column_names` and `skip_rows: 1`."
                 )
+            self._check_delimiter(file, names)
             if known is not None and set(known) != set(names):
                 raise ValueError(
                     f"`{file.where}` has other columns than `{first.where}`. Only there: "
@@ -138,6 +141,16 @@ class Source(rows.RowSource):
         if known is None:
             raise ValueError(fault or f"No file of `{self.path}` has a row.")
         return known
+
+    def _check_delimiter(self, file, names):
+        """Else each row would become one text, which nothing finds fault with."""
+        found = [letter for letter in DELIMITERS if len(names) == 1 and letter in names[0]]
+        if found and self.delimiter not in found:
+            raise ValueError(
+                f"`{file.where}` has one column, whose name has {found[0]!r} in it: {names[0]!r}. Set "
+                f"`data.source.delimiter: {json.dumps(found[0])}`; or, if it is one column, give "
+                "`column_names` and `skip_rows: 1`."
+            )
 
     def _begin(self, file):
         """(columns, offset of the first row, bytes from there, stream)."""

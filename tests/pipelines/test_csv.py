@@ -399,3 +399,14 @@ def test_parse_alone():
     assert rows.cells == [["a", "b\nc"]]
     assert rows.size == 8
     assert parse(b"", Dialect()).cells == []
+
+
+@pytest.mark.parametrize("letter", [";", "\t", "|"])
+def test_a_header_with_another_delimiter_is_a_fault(tmp_path, read, letter):
+    (tmp_path / "x.csv").write_text(f"a{letter}b\n1{letter}2\n")
+    (fault,) = locate.load({"type": "csv", "path": str(tmp_path / "x.csv")}).check()
+    assert f"has one column, whose name has {letter!r} in it: {f'a{letter}b'!r}. Set" in fault
+    content = (tmp_path / "x.csv").read_text()
+    features, good, bad = read(content, column_names=["text"], skip_rows=1)
+    assert (features, bad) == ({"text": Text()}, [])
+    assert len(good) == 1

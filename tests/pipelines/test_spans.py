@@ -76,7 +76,7 @@ def test_links_in_circles_are_not_followed(days):
         ("other{SPAN}/a.csv", (), "Nothing matches"),
         ("oth{SPAN}/a.csv", (), "Nothing matches `.*` with a number for `{SPAN}`"),
         ("{SPAN}/a.csv", (3,), "There is no span 3 of .* Known spans: 1, 2, 10."),
-        ("{SPAN}/a.csv", (2, 3), "`span_window` is 3, but .* has 2 spans up to there: 1, 2."),
+        ("{SPAN}/a.csv", (2, 3), "`span_window` is 3, but the spans of .* up to there are 1, 2."),
         ("2/a.csv", (2,), "`span` and `span_window` need `{SPAN}` in the path."),
         ("day-2.zip/in/3.csv", (), "There is no '3.csv' in"),
         ("day-2.zip/on", (), "There is no 'on' in"),
