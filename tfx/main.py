@@ -21,7 +21,10 @@ DATABASE = click.option(
 JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON for a script to read.")
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="RUN is the name of a run, the beginning of one, or `latest`; `penstock runs` lists them.",
+)
 @click.version_option(package_name="penstock")
 def cli() -> None:
     """Raw data to a checked, served SavedModel. Start with: penstock run configs/vision/digits.yaml"""
@@ -101,7 +104,9 @@ def report(run, store, database, output) -> int:
 @cli.command()
 @click.argument("run", required=False)
 @click.option("--reason", metavar="TEXT", help="Only records whose reason has TEXT in it.")
-@click.option("--file", "files", multiple=True, help="Only records of this file; repeatable.")
+@click.option(
+    "--file", "files", metavar="FILE", multiple=True, help="Only records of FILE; repeatable."
+)
 @click.option(
     "--limit",
     type=click.IntRange(0),
@@ -115,7 +120,10 @@ def report(run, store, database, output) -> int:
 @DATABASE
 @JSON
 def quarantine(run, **options) -> int:
-    """List the records that RUN (or the newest) could not use, by reason."""
+    """List bad records of RUN (or the newest).
+
+    By kind of reason, the first three of each; --reason and --file list single records.
+    """
     from penstock.tfx.quarantine_command import quarantine_of_run
 
     return quarantine_of_run(run, **options)
@@ -172,20 +180,20 @@ def schema_show(run, store, database) -> int:
     return show_schema(run, store, database)
 
 
-@schema.command("diff")
+@schema.command("diff", short_help="Compare two schemas, of runs or files.")
 @click.argument("first")
 @click.argument("second")
 @STORE
 @DATABASE
 @JSON
 def schema_diff(first, second, store, database, as_json) -> int:
-    """Say how two schemas differ, of runs or files; exit code 1 if they do."""
+    """Say how two schemas (of runs, or files) differ; exit code 1 if they do."""
     from penstock.tfx.schema_command import diff_schemas
 
     return diff_schemas(first, second, store, database, as_json)
 
 
-@schema.command("accept")
+@schema.command("accept", short_help="Write the schema of RUN to FILE, for review.")
 @click.argument("run")
 @click.argument("file", type=click.Path(dir_okay=False))
 @STORE

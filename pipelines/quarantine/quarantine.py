@@ -166,5 +166,5 @@ def too_many(found: dict, max_bad_fraction: float) -> str | None:
         f"{max_bad_fraction:.1%} may be bad (`data.max_bad_fraction`). Most frequent reason "
         f"({most['count']} times): {printable(example['reason'], 500)} First in "
         f"`{printable(example['file'], 300)}`, index {example['index']}; `penstock quarantine` "
-        "lists them all."
+        "shows them, and with `--replay` reads mended files again."
     )
