@@ -51,6 +51,8 @@ def open_image(data: bytes) -> Image.Image:
     """
     if not data:
         raise ImageFault("The file is empty.")
+    if png_files.has_too_many_parts(data):
+        raise ImageFault(f"The image is damaged: it has {png_files.MOST_PARTS} parts or more.")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", Image.DecompressionBombWarning)

@@ -137,13 +137,13 @@ def test_damage_anywhere_is_a_fault_or_a_picture(form):
     assert outcomes["fault"]
 
 
+def chunk(kind, body):
+    checksum = struct.pack(">I", zlib.crc32(kind + body))
+    return struct.pack(">I", len(body)) + kind + body + checksum
+
+
 def _bomb():
     """A PNG of some 100 bytes that claims 20,000 x 20,000 pixels."""
-
-    def chunk(kind, body):
-        checksum = struct.pack(">I", zlib.crc32(kind + body))
-        return struct.pack(">I", len(body)) + kind + body + checksum
-
     header = struct.pack(">IIBBBBB", 20_000, 20_000, 8, 0, 0, 0, 0)
     parts = chunk(b"IHDR", header), chunk(b"IDAT", zlib.compress(b"")), chunk(b"IEND", b"")
     return b"\x89PNG\r\n\x1a\n" + b"".join(parts)
@@ -158,6 +158,10 @@ def _bomb():
         (encode(Image.fromarray(RGB), "JPEG")[:-40], "The image is damaged: "),
         (_bomb(), "The image has more than 89478485 pixels."),
         (
+            KEPT["one-pixel"][:-12] + chunk(b"teXt", b"") * 200_000 + KEPT["one-pixel"][-12:],
+            "The image is damaged: it has 200000 parts or more.",
+        ),
+        (
             encode(Image.new("1", (2, 1_000_001)), "PNG"),
             "The image is 2 pixels wide and 1000001 high; at most 1000000 are read",
         ),
@@ -170,7 +174,7 @@ def _bomb():
             "The image has 32-bit pixels, from -4 to 256: on which scale is not said.",
         ),
     ],
-    ids=["empty", "text", "cut-png", "cut-jpeg", "bomb", "high", "floats", "32-bit"],
+    ids=["empty", "text", "cut-png", "cut-jpeg", "bomb", "parts", "high", "floats", "32-bit"],
 )
 def test_what_is_no_image_says_why(data, reason):
     with pytest.raises(ImageFault) as raised:
