@@ -5,7 +5,7 @@ from html.parser import HTMLParser
 
 import pytest
 
-from penstock.tfx.report import headline
+from penstock.tfx.report import headline, samples
 from penstock.tfx.report.collect import collect
 from penstock.tfx.report.write import write_report
 from penstock.tfx.store import Store
@@ -218,6 +218,20 @@ def test_columns_of_samples_stay_in_line_where_values_are_missing(checks):
     cells = [re.findall(r"<td[^>]*>(.*?)</td>", row, re.DOTALL) for row in rows]
     assert {len(row) for row in cells} == {4}
     assert (cells[0][1], cells[0][3]) == ("–", "–")
+
+
+def test_of_many_columns_the_first_are_shown(checks, monkeypatch):
+    monkeypatch.setattr(samples, "MOST_COLUMNS", 2)
+    page = checks.make(names=("remark", "colour", "price"))
+    assert "Shown are the first 2 features of 3." in page.text
+    (table,) = re.findall(r'<table class="texts">(.*?)</table>', page.source, re.DOTALL)
+    assert {row.count("<td") for row in table.split("<tr>")[2:]} == {3}  # and the key
+
+
+def test_empty_splits_are_left_out(checks):
+    page = checks.make(names=("price",))
+    assert "100 examples in 2 splits, with price" in page.text
+    assert "unused" not in page.text.split("Environment")[0]
 
 
 def test_equal_data_have_no_bars_and_no_pictures_of_drift(checks):

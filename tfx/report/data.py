@@ -16,7 +16,7 @@ from penstock.pipelines.validation import anomalies
 from penstock.tfx.report import drift, findings, formats, samples, slices, statistics
 from penstock.tfx.report.collect import Run
 
-MOST_BAD, MOST_EXCERPT, MOST_REASONS = 3, 120, 10
+MOST_BAD, MOST_EXCERPT, MOST_REASONS = 3, 80, 10
 MOST_CONTENTS, MOST_COPIES = 5, 4
 CHANNELS = {1: "grey", 3: "RGB", 4: "RGBA"}
 UNREADABLE = (OSError, ValueError, KeyError, DecodeError, ParseError)

@@ -193,7 +193,7 @@ def ranges(prefix: str, name: str, rows: list[dict]) -> Markup:
             )
             axes.plot(middle, place, marker="o", color=svg.SERIES[0], markersize=5)
         _rows(axes, [row["label"] for row in rows])
-        axes.set_xlabel(formats.label(name, 46))
+        _under(figure, formats.label(name, 46))
         axes.xaxis.set_major_locator(MaxNLocator(nbins=5))
         return svg.inline(figure, prefix, f"{name} in {len(rows)} slices.")
 
@@ -222,7 +222,7 @@ def distances(prefix: str, rows: list[dict]) -> Markup:
         limit = axes.axvline(100, color=svg.BAD, lw=1.3, ls=svg.DASHES[1], label="limit")
         _rows(axes, [row["label"] for row in rows])
         axes.set_xlim(0, max(115, 1.22 * max(shown)))
-        axes.set_xlabel("distance, as a share of its limit (%)")
+        _under(figure, "distance, as a share of its limit (%)")
         axes.xaxis.set_major_locator(MaxNLocator(nbins=5, steps=ROUND))
         axes.grid(axis="y", visible=False)
         _legend(figure, [limit], handlelength=1.8)
@@ -258,6 +258,11 @@ def _legend(figure, artists: list, **options) -> None:
     )  # a sign with its gaps, and letters
     columns = max(1, min(len(names), in_a_row))
     figure.legend(artists, names, loc="outside upper left", ncols=columns, **options)
+
+
+def _under(figure, text: str) -> None:
+    """What the axis measures, in the middle of the picture: long names of rows leave it little room."""
+    figure.supxlabel(text, color=svg.MUTED, fontsize="medium")
 
 
 def _limit_to_shares(axes, rows: list[dict]) -> None:
