@@ -7,6 +7,7 @@ its path relative to `path`. What has such a name, but cannot be read, is a bad 
 are none.
 """
 
+import pickle
 from functools import cached_property
 from itertools import chain
 from pathlib import Path
@@ -156,11 +157,13 @@ class ClassFiles(FileSource, NamePattern, Medium):
 
     @cached_property
     def _names(self) -> FolderReader | NameReader:
+        # In a ring with its source a reader would keep the names of all files in memory.
+        fields = pickle.loads(pickle.dumps(self))
         if self.pattern is None:
             folders = chain.from_iterable(tree.folders() for _, tree in self._trees)
-            return FolderReader(list(folders), self.splits_from_folders, self)
+            return FolderReader(list(folders), self.splits_from_folders, fields)
         readable = [file.entry for file in self._with_endings if file.entry.fault is None]
-        return NameReader(self, [entry.name for entry in readable])
+        return NameReader(fields, [entry.name for entry in readable])
 
     @cached_property
     def _found(self) -> list[MediaFile]:
