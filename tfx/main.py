@@ -208,6 +208,7 @@ def schema_accept(run, file, store, database, replace) -> int:
 
 @cli.command()
 @click.argument("config", type=click.Path(), required=False)
+@click.argument("overrides", nargs=-1, metavar="[KEY.PATH=VALUE ...]")
 @click.option("--store", help="The store's directory.  [default: that of CONFIG, or .penstock]")
 @DATABASE
 @JSON
@@ -217,11 +218,11 @@ def schema_accept(run, file, store, database, replace) -> int:
     show_default=True,
     help="Measure what bounds the training of CONFIG, on the data of its newest run.",
 )
-def doctor(config, store, database, as_json, speed) -> int:
+def doctor(config, overrides, store, database, as_json, speed) -> int:
     """Check this machine, the installation, the store and CONFIG."""
     from penstock.tfx.doctor.command import doctor as examine
 
-    return examine(config, store, database, as_json, speed)
+    return examine(config, store, database, as_json, speed, overrides)
 
 
 def main() -> None:

@@ -15,6 +15,7 @@ import yaml
 from penstock.tfx.components.statistics_gen import StatisticsGen
 from penstock.tfx.doctor import child, command, installation, machine, store
 from penstock.tfx.doctor.finding import Finding, first_few, fix
+from penstock.tfx.main import cli
 
 CODE = "from penstock.tfx.main import main; main()"
 
@@ -101,6 +102,20 @@ def test_every_fault_of_a_config_is_a_line_and_the_exit_code_is_1(light, tmp_pat
     assert len(lines) == 2
     assert lines[0].startswith(f"fix config: {config}: Unknown key `evalute`.")
     assert "`train.epochs`" in lines[1]
+
+
+def test_overrides_are_those_of_a_run(light, tmp_path, capsys):
+    config = write_config(tmp_path)
+    own = f"store.directory={tmp_path / 'other'}"
+    assert command.doctor(config, None, None, as_json=False, overrides=(own,)) == 0
+    assert f"ok  store: none yet in {tmp_path / 'other'}" in capsys.readouterr().out
+    assert command.doctor(config, None, None, as_json=False, overrides=("train.epochs=0",)) == 1
+    assert f"fix config: {config}: `train.epochs` must be" in capsys.readouterr().out
+    called = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(command, "doctor", lambda *given: called.append(given) or 0)
+        cli.main(["doctor", config, own, "--no-speed"], standalone_mode=False)
+    assert called == [(config, None, None, False, False, (own,))]
 
 
 def test_a_component_whose_check_fails_is_a_line_and_the_others_follow(

@@ -115,6 +115,17 @@ def test_an_empty_folder_stays_empty(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_without_a_task_there_is_no_training_to_measure(tmp_path):
+    config, faults = resolve(
+        {"name": "digits", "data": {"source": {"type": "sklearn", "dataset": "digits"}}}
+    )
+    assert not faults
+    (finding,) = check_speed(config, tmp_path / "none", None)
+    assert str(finding) == (
+        "ok  speed: the config has no `task`, so there is no training to measure"
+    )
+
+
 def test_without_prepared_data_there_is_nothing_to_measure(tmp_path):
     document = {
         "name": "digits",

@@ -29,6 +29,7 @@ def doctor(
     database: str | None,
     as_json: bool,
     speed: bool = True,
+    overrides: tuple[str, ...] = (),
 ) -> int:
     """Runs every check; returns 1 if something must be mended, else 0.
 
@@ -36,11 +37,12 @@ def doctor(
         config: a config file to check; its store is the one that is looked at.
         directory, database: of the store; None for those of the config, or the defaults.
         speed: whether to measure what bounds the training of the config.
+        overrides: `train.epochs=3`, as of a run.
     """
     child = Child()
     try:
         findings = []
-        for finding in _all(child, config, directory, database, speed):
+        for finding in _all(child, config, overrides, directory, database, speed):
             findings.append(finding)
             if not as_json:
                 print(finding, flush=True)
@@ -52,11 +54,11 @@ def doctor(
     return 1 if broken else 0
 
 
-def _all(child: "Child", config, directory, database, speed) -> Iterator[Finding]:
+def _all(child: "Child", config, overrides, directory, database, speed) -> Iterator[Finding]:
     """The light checks at once, then what the child finds meanwhile; measuring comes last, alone."""
     settings, loaded = StoreConfig(), None
     if config is not None:
-        found, loaded = check_config(config)
+        found, loaded = check_config(config, overrides)
         settings = loaded.pipeline.store if loaded else settings
         yield from found
     place = Path(directory) if directory else settings.directory
@@ -93,14 +95,16 @@ def _unchecked(error: Exception) -> str:
     return f"this could not be checked: {said}"
 
 
-def check_config(path: str) -> tuple[list[Finding], RunConfig | None]:
+def check_config(
+    path: str, overrides: tuple[str, ...] = ()
+) -> tuple[list[Finding], RunConfig | None]:
     """Every fault of a config that shows before data is read, and the config if it can be read."""
     from penstock.tfx.load_config import ConfigError, load_config
     from penstock.tfx.standard_pipeline import standard_pipeline
 
     config = None
     try:
-        config = load_config(Path(path))
+        config = load_config(Path(path), overrides)
         pipeline = standard_pipeline(config)
         faults = [f for step in pipeline.steps for f in step.component.check(step.parameters)]
     except ConfigError as error:

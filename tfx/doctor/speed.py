@@ -13,7 +13,7 @@ import tempfile
 from pathlib import Path
 
 from penstock.tfx.doctor.bottleneck import judge
-from penstock.tfx.doctor.finding import Finding, fix, tip
+from penstock.tfx.doctor.finding import Finding, fix, ok, tip
 from penstock.tfx.load_config import RunConfig
 
 CHILD = (sys.executable, "-P", "-m", "penstock.tfx.doctor.throughput")
@@ -28,7 +28,7 @@ def check_speed(config: RunConfig, directory: Path, database: str | None) -> lis
         directory, database: of the store.
     """
     if config.pipeline.task is None:
-        return []
+        return [ok("speed", "the config has no `task`, so there is no training to measure")]
     found = _artifacts(config.pipeline.name, directory, database)
     if found is None:
         return [
