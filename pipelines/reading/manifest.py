@@ -140,6 +140,10 @@ class Manifest(source.Source, Medium):
                 )
         return {self.medium: self.medium_feature(), **kept}
 
+    def early_labels(self) -> list[str] | None:
+        labels = self.table.early_labels()
+        return None if labels is None else list(self._kept(dict.fromkeys(labels)))
+
     def _kept(self, described):
         left_out = self._only_for_names
         return {name: feature for name, feature in described.items() if name not in left_out}

@@ -219,6 +219,16 @@ class RowSource(FileSource, SplitPatterns):
         """Whether a feature's values are classes."""
         return name in self._labels()
 
+    def early_labels(self) -> list[str] | None:
+        if self.columns is None and self.early_columns() is None:
+            return None
+        # One that is not described is a label too if the data turn out to be true and false.
+        return [
+            name
+            for name in self.wanted()
+            if isinstance(self.described.get(name, Label(names=())), Label)
+        ]
+
     def features(self) -> Features:
         """Of columns that the config does not describe: by a pass over all rows (see `inference.py`).
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from penstock.pipelines.config import Config
-from penstock.pipelines.features import Features
+from penstock.pipelines.features import Features, Label
 
 
 @dataclass(frozen=True)
@@ -139,6 +139,16 @@ class Source(Config):
     def features(self) -> Features:
         """Describes an example. May list folders or read headers, not the data."""
         raise NotImplementedError(f"{type(self).__module__}.Source must define `features`.")
+
+    def early_labels(self) -> list[str] | None:
+        """Features that are labels, or may be for all that shows before any data is read.
+
+        None: not even their names show so early. For `data.stratify`; called only where `check`
+        finds nothing.
+        """
+        if self.needs_tensorflow:
+            return None
+        return [name for name, feature in self.features().items() if isinstance(feature, Label)]
 
     def remarks(self) -> list[str]:
         """What a person should know of what is read, said once in each run: what is left out."""

@@ -11,7 +11,7 @@ from penstock.pipelines.features import Label, Number, Text
 from penstock.pipelines.ingest import example_gen, sorted_runs
 from penstock.pipelines.ingest.splits import Splitter, key_hashes
 from penstock.pipelines.ingest.stratified_splits import decide, stratum
-from penstock.pipelines.sources import source
+from penstock.pipelines.sources import locate, source
 from penstock.pipelines.sources.source import Record
 
 SHARES = {"train": 0.8, "validation": 0.1, "test": 0.1}
@@ -184,3 +184,30 @@ def test_what_is_no_label_is_refused(tmp_path, described):
 
 def test_the_stratum_of_a_missing_label_is_one_of_its_own():
     assert [stratum(value) for value in (None, 0, 7)] == [0, 1, 8]
+
+
+@pytest.mark.parametrize(
+    ("more", "labels"),
+    [
+        # Whether `sex` is text or true and false shows only in the data.
+        ({"label": "kind"}, ["kind", "sex"]),
+        (
+            {"features": {"kind": {"kind": "text"}, "sex": {"kind": "label", "names": ["f"]}}},
+            ["sex"],
+        ),
+        ({"columns": ["sex"], "key": "kind"}, ["sex"]),
+    ],
+    ids=["inferred", "described", "chosen"],
+)
+def test_labels_that_show_before_the_data_are_read(tmp_path, more, labels):
+    (tmp_path / "a.csv").write_text("kind,sex\na,f\n")
+    section = {"type": "csv", "path": str(tmp_path / "a.csv"), **more}
+    assert locate.load(section).early_labels() == labels
+    manifest = {"type": "image_manifest", "rows": section, "file": "{sex}.png"}
+    kept = [name for name in labels if name != "sex" or name in more.get("features", {})]
+    assert locate.load(manifest).early_labels() == kept
+
+
+def test_of_rows_that_tell_their_columns_no_label_shows_before(tmp_path):
+    (tmp_path / "a.jsonl").write_text('{"kind": "a"}\n')
+    assert locate.load({"type": "json_lines", "path": str(tmp_path)}).early_labels() is None

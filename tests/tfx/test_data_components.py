@@ -52,6 +52,16 @@ def run(tmp_path_factory):
     return found
 
 
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [("labels", "Did you mean 'label'?"), ("image", "It has: label."), ("label", None)],
+)
+def test_a_stratum_that_is_no_label_is_a_fault_before_the_run(name, hint):
+    parameters = ExampleGen.Parameters(source=DIGITS, splits=SPLITS, stratify=name)
+    fault = f"`data.stratify` must name a label of the source. Received: {name!r}. {hint}"
+    assert ExampleGen.check(parameters) == ([fault] if hint else [])
+
+
 def test_example_gen_says_what_it_did(tmp_path):
     parameters = ExampleGen.Parameters(source=DIGITS, splits=SPLITS)
     paths, values, context = execute(ExampleGen, tmp_path, parameters)

@@ -4,6 +4,7 @@ A gate: stops the run if more records than `max_bad_fraction` could not be used,
 `on_leakage` is "stop", if a content or a key is in several splits.
 """
 
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Literal
 
@@ -63,7 +64,8 @@ class ExampleGen(Component):
 
     @classmethod
     def check(cls, parameters) -> list[str]:
-        return locate.load(parameters.source).check()
+        source = locate.load(parameters.source)
+        return source.check() or _stratify_faults(source, parameters.stratify)
 
     @staticmethod
     def execute(context: ExecutionContext) -> None:
@@ -117,6 +119,17 @@ class ExampleGen(Component):
         elif not generated.splits.get(splitter.names[0]):
             raise ValueError(
                 f"The training split `{splitter.names[0]}` is empty. Expected: at least one "
-                f"example. Received: {splitter.names[0]} 0, {shown}. Raise its fraction in `data.splits`, name the "
-                "source's own training split there first, or give the source more data."
+                f"example. Received: {splitter.names[0]} 0, {shown}. Raise its fraction in "
+                "`data.splits`, name the source's own training split there first, or give the "
+                "source more data."
             )
+
+
+def _stratify_faults(source, name: str | None) -> list[str]:
+    """What shows of it before the data are read; `check_stratify` looks again when they are."""
+    labels = None if name is None else source.early_labels()
+    if labels is None or name in labels:
+        return []
+    near = get_close_matches(name, labels, n=1)
+    known = f"Did you mean {near[0]!r}?" if near else f"It has: {', '.join(labels) or 'none'}."
+    return [f"`data.stratify` must name a label of the source. Received: {name!r}. {known}"]
