@@ -21,6 +21,7 @@ from penstock.pipelines.validation.finding import (
     together,
     value_counts,
 )
+from penstock.pipelines.validation.schema import is_category
 from penstock.pipelines.validation.settings import ComparisonConfig, DriftConfig
 
 COMPARATOR = schema_pb2.FeatureComparator
@@ -95,7 +96,8 @@ def compare(pairs: Iterable[tuple], reference: Reference, schema, alpha: float):
     measurements = []
     for mine, other in pairs:
         here, there = by_name(mine), by_name(other)
-        for name in (name for name in here if name in there):
+        told = _told_by_another(here, there)
+        for name in (name for name in here if name in there and name not in told):
             comparator = comparators.get(name, COMPARATOR())
             limits = reference.settings.limits_of(name, comparator)
             if not comparator.HasField("jensen_shannon_divergence") and _is_text(here[name]):
@@ -107,6 +109,26 @@ def compare(pairs: Iterable[tuple], reference: Reference, schema, alpha: float):
                 if measured.excess > 0:
                     findings.setdefault((name, finding.short), []).append(finding)
     return [together(found) for found in findings.values()], measurements
+
+
+def _told_by_another(here, there) -> set[str]:
+    """Derived features whose distance would only say again what that of another feature says.
+
+    Lengths of categories, whose values are compared; of lists that have the same lengths (a box and
+    its class) all but the first.
+    """
+    told, lengths = set(), []
+    for name in (name for name in here if name in there):
+        base, _, part = name.rpartition("/")
+        if part in ("characters", "words") and base in here and base in there:
+            if is_category(here[base]) and is_category(there[base]):
+                told.add(name)
+        elif part == "length":
+            both = here[name].num_stats, there[name].num_stats
+            if both in lengths:
+                told.add(name)
+            lengths.append(both)
+    return told
 
 
 def _of_feature(name, mine, other, limits, reference, split, alpha) -> Iterator[tuple]:

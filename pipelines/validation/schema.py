@@ -113,6 +113,12 @@ def _infer_classes(schema, feature, statistics):
     feature.skew_comparator.infinity_norm.threshold = LABEL_SKEW_THRESHOLD
 
 
+def is_category(statistics) -> bool:
+    """Whether a feature of strings looks like a list of categories, not like free text."""
+    most = min(MOST_VALUES, common_stats(statistics).tot_num_values / REPEATS)
+    return lists_all_values(statistics) and len(value_counts(statistics)) <= most
+
+
 def _infer_values(schema, feature, statistics):
     """The values of a text column that looks like a list of categories.
 
@@ -120,10 +126,9 @@ def _infer_values(schema, feature, statistics):
     the expected share of unseen values (Good, Biometrika 40 (1953), "The population frequencies of
     species"). That share is allowed on top of what `KNOWN_SHARE` leaves.
     """
-    counts = value_counts(statistics)
-    total = common_stats(statistics).tot_num_values
-    if not lists_all_values(statistics) or len(counts) > min(MOST_VALUES, total / REPEATS):
+    if not is_category(statistics):
         return
+    counts, total = value_counts(statistics), common_stats(statistics).tot_num_values
     once = sum(count == 1 for count in counts.values())
     feature.domain = feature.name
     schema.string_domain.add(name=feature.name, value=sorted(counts))

@@ -11,6 +11,7 @@ from tensorflow_metadata.proto.v0 import schema_pb2, statistics_pb2
 
 from penstock.pipelines.features import (
     Audio,
+    Boxes,
     Image,
     Label,
     Number,
@@ -298,6 +299,40 @@ def test_another_share_of_a_category():
     assert "of the last good run; at most 10.0% difference is expected (and " in finding.sentence
     # Two categories differ alike, so it may be told by either.
     assert finding.sentence.split(" makes up ")[0] in ("'a'", "'b'")
+
+
+def test_lengths_of_categories_say_nothing_of_their_own():
+    """ "red" has 3 letters, "orange" 6: of free text the lengths tell, of a colour its shares."""
+    features = {"colour": Text(), "name": Text()}
+    colours, names = ("red", "orange"), ("n{}", "n{} and more")
+    before, now = (
+        Data(
+            features,
+            [
+                {"colour": colours[i % 10 < tens], "name": names[i % 10 < tens].format(i)}
+                for i in range(1000)
+            ],
+        )
+        for tens in (2, 7)
+    )
+    differ = {f.feature for f in found(now, before)}
+    assert differ == {"colour", "name/characters", "name/words"}
+
+
+def test_lists_of_the_same_lengths_are_compared_once():
+    features = {"boxes": Boxes(), "classes": Sequence(of=Label(names=("a", "b")))}
+    features |= {"words": Sequence(of=Text())}
+
+    def rows(least):
+        counts = [least + i % 3 for i in range(300)]
+        box = np.array([[0.1, 0.1, 0.5, 0.5]], np.float32)
+        return [
+            {"boxes": box.repeat(n, 0), "classes": [i % 2] * n, "words": ["w"] * (n + i % 2)}
+            for i, n in enumerate(counts)
+        ]
+
+    differ = {f.feature for f in found(Data(features, rows(5)), Data(features, rows(1)))}
+    assert differ == {"boxes/length", "words/length"}
 
 
 def test_more_missing_values():
