@@ -172,8 +172,22 @@ def resolve(document: dict) -> tuple[RunConfig | None, list[str]]:
     pipeline = _validate(pipeline_model, sections, faults, skip_source=source_type is None)
     task = task_type and _validate(task_type, task_sections, faults)
     if pipeline is not None and not faults:
-        faults += pipeline.data.source.check()
+        faults += pipeline.data.source.check() + list(_mixture_faults(pipeline))
     return (None if faults else RunConfig(pipeline, task)), faults
+
+
+def _mixture_faults(pipeline: PipelineConfig):
+    """Data sets that are trained on and that the source does not have."""
+    known = getattr(pipeline.data.source, "sources", {})
+    for name in pipeline.train.mixture:
+        split, slash, data_set = name.partition("/")
+        if slash and (pipeline.data.source.type != "mixture" or data_set not in known):
+            expected = ", ".join(f"{split}/{one}" for one in known) or "a split"
+            yield (
+                "`train.mixture` must name splits, or data sets of a split that `data.source` of the "
+                f"type `mixture` has. Expected: {expected}. Received: {name!r}. Correct it, or add "
+                f"`data.source.sources.{data_set}`."
+            )
 
 
 def _taken_sections(task_type: type[TaskConfig], own: set[str]):

@@ -21,9 +21,10 @@ class Batches:
     """The batches of some splits.
 
     Args:
-        parts: (split, weight) pairs. An epoch has as many examples as all splits together, each
-            split its weight's share of them; a split that gives fewer than it has goes on with the
-            others in the next epoch, one that must give more begins again, in new order.
+        parts: (split, weight) pairs; a split may be one data set of it (`PreparedSplit.data_set`).
+            An epoch has as many examples as all parts together, each part its weight's share of
+            them; a part that gives fewer than it has goes on with the others in the next epoch, one
+            that must give more begins again, in new order.
         batching: see there.
         cache: "memory", "disk" or "off", decided.
         seed: of shuffling and augmentation; None keeps the order on disk (within buckets).
@@ -50,14 +51,23 @@ class Batches:
         scratch=None,
     ):
         _check(parts, batching, cache, scratch)
-        splits = [split for split, _ in parts]
+        # Several data sets of one split are rows of the same files.
+        wholes = {split.paths: split for split, _ in parts}
+        splits = list(wholes.values())
         tensors = {n: t for n, t in splits[0].tensors.items() if n != "key" or batching.keys}
         self._batching, self._seed = batching, seed
         self._ragged = input_layout.ragged_names(tensors, batching)
         self._rows = open_rows(splits, list(tensors), cache, scratch, batching.shuffle_window)
         lengths = self._rows.lengths(self._ragged) if self._ragged else None
+        counts = [split.examples for split in splits]
+        self._chosen = None
+        if len(splits) < len(parts) or any(split.data_set for split in splits):
+            chosen = _chosen_rows(parts, wholes)
+            counts = [len(rows) for rows in chosen]
+            self._chosen = np.concatenate(chosen)
+            lengths = lengths if lengths is None else lengths[self._chosen]
         layout = input_layout.lay_out(
-            [(split.examples, weight) for split, weight in parts],
+            [(count, weight) for count, (_, weight) in zip(counts, parts, strict=True)],
             batching,
             seed,
             lengths,
@@ -161,19 +171,26 @@ class Batches:
         padding = self._batching.padding
         if self._batching.packing:
             members = tf.gather(self._members, rows)
-            flat = self._rows.gather(members.flat_values)
+            flat = self._gather(members.flat_values)
             flat = input_packing.place(flat, members.row_splits, self._row_lengths, padding)
             for tensor in flat.values():
                 if isinstance(tensor, tf.Tensor):
                     tensor.set_shape([*rows.shape, *tensor.shape[1:]])
             return nested(flat)
-        flat = self._rows.gather(rows)
+        flat = self._gather(rows)
         if self._batching.buckets:
             bounds = self.boundaries
             length = bounds[0] if len(bounds) == 1 else tf.gather(tf.constant(bounds), bucket)
             for name in self._ragged:
                 flat[name] = input_padding.padded(flat[name], length, padding.get(name, 0))
         return nested(flat)
+
+    def _gather(self, rows):
+        """The tensors of planned rows, which number the chosen ones of all parts."""
+        if self._chosen is not None:
+            with tf.device("/CPU:0"):
+                rows = tf.gather(tf.constant(self._chosen, tf.int64), rows)
+        return self._rows.gather(rows)
 
     def _for_fit(self, batch, training_inputs):
         fitted = for_fit(batch, training_inputs)
@@ -239,6 +256,20 @@ def _check(parts, batching, cache, scratch):
     if cache == "disk" and scratch is None:
         raise ValueError("`cache='disk'` needs a `scratch` directory. Received: None.")
     _check_padding(batching.padding, first.tensors)
+
+
+def _chosen_rows(parts, wholes):
+    """Of each part the rows of all files that it has, in the order of `wholes`."""
+    starts = dict(zip(wholes, np.cumsum([0, *(w.examples for w in wholes.values())]), strict=False))
+    chosen = [starts[split.paths] + split.rows() for split, _ in parts]
+    for rows, (split, _) in zip(chosen, parts, strict=True):
+        if not len(rows):
+            raise ValueError(
+                f"Of the data set `{split.data_set}` the split has no example: no key begins with "
+                f"`{split.data_set}/`. Correct `train.mixture`, whose names are `split/data set`, or "
+                "look at the quarantine, and at what the task's `expand` makes of the keys."
+            )
+    return chosen
 
 
 def _way(split):

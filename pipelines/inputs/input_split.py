@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+import numpy as np
 import tensorflow as tf
 
 from penstock.pipelines import examples
@@ -75,12 +76,15 @@ class PreparedSplit:
         examples: how many there are.
         paths: TFRecord files of serialised examples.
         on_the_fly: what prepares them; None where they are stored as prepared.
+        data_set: batches have only the examples whose key begins with this name and `/`; None: all.
+            All else here is about the whole split.
     """
 
     tensors: dict[str, Tensor]
     examples: int
     paths: tuple[str, ...]
     on_the_fly: OnTheFly | None = None
+    data_set: str | None = None
 
     def decode(self, serialised, names=None) -> dict:
         """Serialised examples, string [n] -> flat tensors with a batch axis.
@@ -106,6 +110,21 @@ class PreparedSplit:
             num_parallel_calls=tf.data.AUTOTUNE,
             deterministic=True,
         )
+
+    def rows(self) -> np.ndarray:
+        """int64 [n]: the positions of the examples of `data_set`; takes a pass over the keys."""
+        if self.data_set is None:
+            return np.arange(self.examples)
+        serialised = tf.data.TFRecordDataset(list(self.paths)).batch(READ_BATCH)
+        spec = {"key": tf.io.FixedLenFeature((), tf.string)}
+        raw = self.on_the_fly is not None
+        keys = serialised.map(
+            # Of raw examples the key alone, without preparing them.
+            lambda data: tf.io.parse_example(data, spec) if raw else self.decode(data, ["key"])
+        )
+        prefix = f"{self.data_set}/".encode()
+        found = [key.startswith(prefix) for part in keys for key in part["key"].numpy()]
+        return np.flatnonzero(found)
 
     def decoded_bytes(self) -> int:
         """What the tensors take in memory: exact for dense ones.
@@ -161,7 +180,7 @@ def num_examples(directory, split: str) -> int:
 
 
 def prepared_split(directory, split: str, on_the_fly: OnTheFly | None = None) -> PreparedSplit:
-    """Opens a split of TransformedExamples.
+    """Opens a split of TransformedExamples, or `split/name`: one data set of it.
 
     Args:
         directory: of the TransformedExamples.
@@ -171,11 +190,13 @@ def prepared_split(directory, split: str, on_the_fly: OnTheFly | None = None) ->
         ValueError: the split is unknown, its examples are not stored and `on_the_fly` is None, or
             the preparation gives other tensors than those described.
     """
+    split, _, data_set = split.partition("/")
+    data_set = data_set or None
     count = num_examples(directory, split)
     tensors, _, shards = read_spec(directory)
     if is_stored(directory):
         paths = [str(shard_path(directory, split, i, shards[split])) for i in range(shards[split])]
-        return PreparedSplit(tensors, count, tuple(paths))
+        return PreparedSplit(tensors, count, tuple(paths), data_set=data_set)
     if on_the_fly is None:
         raise ValueError(
             f"`{directory}` describes examples that are prepared on the fly and does not hold "
@@ -188,7 +209,7 @@ def prepared_split(directory, split: str, on_the_fly: OnTheFly | None = None) ->
             "Run Transform again."
         )
     paths = tuple(str(path) for path in examples.shard_paths(on_the_fly.directory, split))
-    return PreparedSplit(tensors, count, paths, on_the_fly)
+    return PreparedSplit(tensors, count, paths, on_the_fly, data_set)
 
 
 def _item_bytes(tensor):

@@ -143,7 +143,9 @@ def decided_cache(splits: Sequence[PreparedSplit], cache: str) -> str:
         raise ValueError(f"`cache` must be auto, memory, disk or off. Received: {cache!r}.")
     if cache != "auto":
         return cache
-    fits = sum(split.decoded_bytes() for split in splits) <= MEMORY_LIMIT_BYTES
+    # Several data sets of one split are held once.
+    held = {split.paths: split for split in splits}.values()
+    fits = sum(split.decoded_bytes() for split in held) <= MEMORY_LIMIT_BYTES
     return "memory" if fits else "off"
 
 

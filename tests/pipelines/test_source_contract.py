@@ -140,6 +140,17 @@ def sklearn(folder):
     return Case({"type": "sklearn", "dataset": "iris"}, 150, 0)
 
 
+@case
+def mixture(folder):
+    (folder / "a.csv").write_text("text,label\ngood,pos\nbad\n")
+    (folder / "b.jsonl").write_text('{"text": "so", "label": "mid"}\n[1]\n')
+    sources = {
+        "tables": {"type": "csv", "path": str(folder / "a.csv"), "label": "label"},
+        "lines": {"type": "json_lines", "path": str(folder / "b.jsonl"), "label": "label"},
+    }
+    return Case({"type": "mixture", "sources": sources}, 2, 2, "a.csv")
+
+
 def picture(folder, name, value, size=(4, 3)):
     from PIL import Image
 

@@ -110,6 +110,24 @@ def test_a_mixture_of_splits(texts):
     assert data.open_training(texts, train, TASK, None, seed=0).steps_per_epoch > 1
 
 
+@pytest.mark.parametrize("cache", ["memory", "off"])
+def test_a_mixture_of_data_sets(tmp_path, cache):
+    """8 examples of `a`, 4 of `b`, 4 of `c`: of an epoch of 12 without `c`, a quarter is of `a`."""
+    tensors = {n: Tensor("string", ()) for n in ("key", "inputs/x", "targets")}
+    keys = [f"{name}/{i}" for name, count in (("a", 8), ("c", 4), ("b", 4)) for i in range(count)]
+    keys = tf.constant(sorted(keys, key=lambda key: key[::-1]))
+    records = encode(dict.fromkeys(tensors, keys), tensors)
+    write_records(shard_path(tmp_path, "train", 0, 1), records)
+    write_spec(tmp_path, tensors, {"train": 16}, {"train": 1})
+    train = config(mixture={"train/a": 1, "train/b": 3}, cache=cache)
+    opened = data.open_training(tmp_path, train, TASK, None, seed=0)
+    assert opened.examples_per_epoch == 12
+    seen = [y[:1] for _, ys in opened.training().take(3) for y in ys.numpy()]
+    assert (seen.count(b"a"), seen.count(b"b")) == (3, 9)
+    with pytest.raises(ValueError, match="no key begins with `d/`"):
+        data.open_training(tmp_path, config(mixture={"train/d": 1}), TASK, None, seed=0)
+
+
 def test_memory_in_flight_is_bounded(texts):
     """Batches of a little more than 2 MiB: one of them in 3 MiB, three in 7 MiB."""
     made = []

@@ -87,7 +87,7 @@ def _preparation(subject) -> dict[str, float]:
     from penstock.pipelines import examples
     from penstock.pipelines.transform.prepare_function import prepare_function, read_features
 
-    split = next(iter(subject.train.weights))
+    split = next(iter(subject.train.weights)).split("/")[0]
     features = read_features(subject.task, subject.state.features)
     paths = [str(path) for path in examples.shard_paths(subject.examples, split)]
     raw = examples.raw_dataset(subject.examples, split, READ_BATCH, features)
@@ -200,7 +200,8 @@ def _other_cache(subject) -> list[tuple[str, str]]:
     ]
     if inputs.decided_cache(splits, subject.train.cache) == "memory":
         return [("cache", "off")]
-    needed = 2 * sum(split.decoded_bytes() for split in splits)
+    held = {split.paths: split for split in splits}.values()
+    needed = 2 * sum(split.decoded_bytes() for split in held)
     return [("cache", "memory")] if needed < free_bytes() else []
 
 

@@ -144,7 +144,8 @@ class TrainConfig(Config):
     - `buckets` and `packing` are for data of differing length; `padding` says what padding holds by
       tensor (`{targets: -1}`), 0 by default.
     - `mixture: {split: weight}` trains on several splits, each its weight's share of the examples;
-      analyzers still see `train_split` alone.
+      analyzers still see `train_split` alone. `split/name` is one data set of a split, where
+      `data.source` is a `mixture`; analyzers see all data sets of `train_split`, unweighted.
     - `input_memory_mb` bounds the memory of finished training batches that wait for the model, for
       large batches; by default tf.data decides.
     """
@@ -181,7 +182,7 @@ class TrainConfig(Config):
             faults.append(
                 "`padding` has no effect without `buckets` or `packing`. Set one of them."
             )
-        if self.validation_split in self.mixture:
+        if self.validation_split in {name.split("/")[0] for name in self.mixture}:
             faults.append(
                 f"`mixture` must not contain the validation split ({self.validation_split!r}). "
                 "Leave it out, or set another `validation_split`."

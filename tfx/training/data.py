@@ -26,8 +26,9 @@ def check_splits(transformed, raw, train: TrainConfig, golden_split: str) -> Non
     """
     known = read_spec(transformed)[1]
     faults = [_fault("train.train_split", train.train_split, known)]
-    faults += [_fault("train.mixture", split, known) for split in train.mixture]
-    if golden_split in train.mixture:
+    mixed = dict.fromkeys(name.split("/")[0] for name in train.mixture)
+    faults += [_fault("train.mixture", split, known) for split in mixed]
+    if golden_split in mixed:
         faults.append(
             f"`train.mixture` must not contain the split that is evaluated ({golden_split!r}). "
             "Leave it out, or set another `evaluate.split`."
