@@ -32,7 +32,8 @@ def check_stratify(name: str, features: Features) -> None:
     labels = [known for known, feature in features.items() if isinstance(feature, Label)]
     raise ValueError(
         "`data.stratify` must name a label of the source. "
-        f"Received: {name!r}. Its labels: {', '.join(labels) or 'none'}."
+        f"Received: {name!r}. Its labels: {', '.join(labels) or 'none'}. A column of a table is "
+        "made one by `data.source.label`."
     )
 
 

@@ -101,13 +101,25 @@ def with_actions(findings: list[Finding], actions: dict[str, Action]) -> list[Fi
 
 
 def with_records(findings: list[Finding], keys: dict[int, list[str]]) -> list[Finding]:
-    """Findings whose sentences end with keys of records, from `example_records.keys_of`."""
-    shown = list(findings)
-    for index, of_finding in keys.items():
+    """Findings whose sentences end with keys of records, from `example_records.keys_of`.
+
+    What the same records show of a feature in several ways names them once.
+    """
+    shown, named = list(findings), set()
+    for index in sorted(keys, key=lambda index: _order(findings[index])):
+        of_finding = keys[index]
+        if (place := (findings[index].feature, *of_finding)) in named:
+            continue
+        named.add(place)
         records = ", ".join(f"`{key}`" for key in of_finding)
         sentence = f"{findings[index].sentence} For example: {records}."
         shown[index] = replace(findings[index], sentence=sentence)
     return shown
+
+
+def _order(finding: Finding) -> tuple:
+    """Errors come first: the first sentence is all that a summary has room for."""
+    return finding.feature, not finding.is_error, finding.kind, finding.sentence
 
 
 def to_proto(found: Found, schema: schema_pb2.Schema) -> anomalies_pb2.Anomalies:
@@ -115,10 +127,7 @@ def to_proto(found: Found, schema: schema_pb2.Schema) -> anomalies_pb2.Anomalies
     proto = anomalies_pb2.Anomalies(
         baseline=schema, anomaly_name_format=anomalies_pb2.Anomalies.SERIALIZED_PATH
     )
-    # Errors come first: the first sentence is all that a summary has room for.
-    for finding in sorted(
-        found.findings, key=lambda f: (f.feature, not f.is_error, f.kind, f.sentence)
-    ):
+    for finding in sorted(found.findings, key=_order):
         if finding.feature:
             info = proto.anomaly_info[finding.feature]
             if not info.reason:

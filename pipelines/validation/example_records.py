@@ -63,6 +63,8 @@ def _look(directory, split, asked, described, found):
             for key, values in block:
                 if len(found.get(index, ())) == KEYS:
                     break
+                if key in found.get(index, ()):
+                    continue  # several records have this key
                 if _shows(finding, _statistics([(key, values)], base, features[base])):
                     found.setdefault(index, []).append(key)
 

@@ -11,6 +11,7 @@ from penstock.pipelines.media.audio_files import encode_wav
 from penstock.pipelines.media.image_files import encode_png
 from penstock.pipelines.statistics.split_statistics import SplitStatistics
 from penstock.pipelines.validation import anomalies, example_records, schema
+from penstock.pipelines.validation.finding import Finding
 from penstock.pipelines.validation.schema_diff import differences
 
 Kind = anomalies.Kind
@@ -228,6 +229,31 @@ def test_records_that_show_an_anomaly(tmp_path):
         "Values that the schema does not know: 'owl' (2 times) in the split `train`. "
         "For example: `key-100`, `key-200`."
     ]
+
+
+def test_no_record_is_named_twice(tmp_path):
+    """Two records have one key, and two findings of a feature the same records."""
+    features = {"weight": Number()}
+    rows = [{"weight": np.float32(weight)} for weight in (1, 99, 99, 1, 99)]
+    lines = [
+        example_codec.serialise(key, row, features) for key, row in zip("abbcd", rows, strict=True)
+    ]
+    tfrecord.write_records(tmp_path / examples.shard_name("train", 0, 1), lines)
+    examples.write_description(tmp_path, features, {"train": 5}, {"train": 1})
+
+    def high(kind, sentence, **more):
+        return Finding(
+            "weight", kind, "", sentence, split="train", shows=lambda s: s.num_stats.max > 9, **more
+        )
+
+    found = [
+        high(Kind.FLOAT_TYPE_BIG_FLOAT, "Less.", is_error=False),
+        high(Kind.FLOAT_TYPE_BIG_FLOAT, "High."),
+    ]
+    told = anomalies.with_records(found, example_records.keys_of(tmp_path, found))
+    assert [finding.sentence for finding in told] == ["Less.", "High. For example: `b`, `d`."]
+    info = anomalies.to_proto(anomalies.Found(told), schema_pb2.Schema()).anomaly_info["weight"]
+    assert info.description == "High. For example: `b`, `d`. Less."
 
 
 def test_no_more_is_read_than_allowed(tmp_path, monkeypatch):
