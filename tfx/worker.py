@@ -97,7 +97,9 @@ def execute(task: dict, sender: int, verified: set) -> dict:
     except ProcessDied as error:
         with contextlib.suppress(OSError):
             traceback.print_exc()
-        return {"type": "lost", **reply, "code": error.code}
+        # By itself it would end again in the same way.
+        kind = "lost" if error.code < 0 else "failed"
+        return {"type": kind, **reply, "code": error.code, "error": str(error)}
     except Exception as error:
         places = [Path(task["staging"]), Path(task["scratch"]), Path(tempfile.gettempdir())]
         reason = durable.full_disk(error, places) or sentence(error)

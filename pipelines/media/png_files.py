@@ -123,7 +123,10 @@ def has_too_many_parts(data: bytes) -> bool:
     for _ in range(MOST_PARTS):
         if place + _PART.size > len(data):
             return False
-        place += frame + _PART.unpack_from(data, place)[0]
+        length, kind = _PART.unpack_from(data, place)
+        if kind == b"IEND":  # What comes behind it is not looked at.
+            return False
+        place += frame + length
     return True
 
 

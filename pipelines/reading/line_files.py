@@ -32,7 +32,9 @@ def parts(file: DataFile) -> Iterator[object]:
 def read(file: DataFile, part) -> Iterator[Chunk]:
     """The lines of a part, or with None of the whole file."""
     if part is None:
+        file.check_unchanged()
         yield from whole(file)
+        file.check_unchanged()
         return
     offset, size, index = part
     yield Chunk(offset, index, file.read_part(offset, size))

@@ -326,10 +326,17 @@ class RowReader:
             yield item
             return
         file, part = item
-        for table in self._source.tables(file, part, self._columns):
-            yield from table.bad
-            if table.indices:
-                yield from self._of_table(file, table)
+        file.check_unchanged()
+        try:
+            for table in self._source.tables(file, part, self._columns):
+                yield from table.bad
+                if table.indices:
+                    yield from self._of_table(file, table)
+        except ReadFault as fault:
+            # It could be read when its parts were planned.
+            file.check_unchanged()
+            raise ReadFault(f"`{file.where}` cannot be read any more: {fault}") from None
+        file.check_unchanged()
 
     def _of_table(self, file, table):
         names, converted, faults = list(self._wanted), [], {}

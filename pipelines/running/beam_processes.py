@@ -85,8 +85,8 @@ class _ProcessHandler(EmbeddedWorkerHandler):
         try:
             self._connection.send((self._new_descriptors(request), *self._question(request)))
             outcome = self._answer()
-        except (EOFError, OSError) as error:
-            raise ProcessDied(self._process.wait(_GRACE_S)) from error
+        except (EOFError, ConnectionError) as error:
+            raise ProcessDied(self._end()) from error
         self._is_busy = False
         if isinstance(outcome, Exception):
             raise outcome
@@ -126,13 +126,17 @@ class _ProcessHandler(EmbeddedWorkerHandler):
             self._process.kill()
         with contextlib.suppress(OSError):
             self._connection.send(None)
-        try:
-            self._process.wait(_GRACE_S)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
+        self._end()
         self._process.stdin.close()
         self._connection.close()
+
+    def _end(self):
+        """The code with which the process ends, by itself or not."""
+        try:
+            return self._process.wait(_GRACE_S)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            return self._process.wait()
 
 
 @WorkerHandler.register_environment(python_urns.EMBEDDED_PYTHON, bytes)

@@ -24,11 +24,18 @@ class ProcessDied(RuntimeError):
     """Such a process has died in the middle of a bundle; `code` as `Popen.returncode` has it."""
 
     def __init__(self, code: int):
+        hint = (
+            "(-9: it was killed, often because the machine has no memory left). "
+            "PENSTOCK_PROCESSES=1 takes less memory and more time."
+        )
         super().__init__(
-            f"A process of Beam ended with the code {code} (-9: it was killed, often because the "
-            "machine has no memory left). PENSTOCK_PROCESSES=1 takes less memory and more time."
+            f"A process of Beam ended with the code {code} "
+            f"{hint if code < 0 else 'by itself; what it said stands in the log of the step.'}"
         )
         self.code = code
+
+    def __reduce__(self):
+        return type(self), (self.code,)
 
 
 def main() -> None:

@@ -162,12 +162,10 @@ class Source(rows.RowSource):
         group, index, count, fault = part
         end = index + min(count, MOST_LOST_ROWS)
         if not fault:
-            file.check_unchanged()
             for batch in _batches(file, [group], columns):
                 cells = {column: _cells(batch[column]) for column in columns}
                 yield rows.Table(cells, range(index, index + batch.num_rows))
                 index += batch.num_rows
-            file.check_unchanged()
             return
         yield rows.Table(
             {}, [], bad=[BadRecord(file.where, row, fault) for row in range(index, end)]
@@ -273,7 +271,10 @@ def _has_checksums(file):
         for group in range(facts.num_row_groups):
             for column in range(facts.num_columns):
                 chunk = facts.row_group(group).column(column)
-                stream.seek(chunk.dictionary_page_offset or chunk.data_page_offset)
+                place = chunk.dictionary_page_offset or chunk.data_page_offset
+                if place < 0:  # a damaged footer
+                    return False
+                stream.seek(place)
                 if not _PAGE_WITH_CHECKSUM.match(stream.read(32)):
                     return False
     return True

@@ -91,8 +91,6 @@ class Source(scanned_rows.ScannedSource):
             )
 
     def _batches(self, file, part):
-        if part is not None:
-            file.check_unchanged()
         try:
             stream = _open(file)
         except ReadFault as fault:
@@ -105,7 +103,6 @@ class Source(scanned_rows.ScannedSource):
                 offset, size, index = part
                 stream.seek(offset)
                 yield from _read(stream, file, offset, index, offset + size)
-                file.check_unchanged()
 
     def text_of(self, cell):
         if not cell or len(cell) > 1:

@@ -95,6 +95,8 @@ def fail_or_die(number):
         raise KeyError("thirty")
     if number == 31:
         os.kill(os.getpid(), signal.SIGKILL)
+    if number == 32:
+        os._exit(3)
     return os.getpid()
 
 
@@ -103,8 +105,9 @@ def fail_or_die(number):
     [
         (30, KeyError, "thirty"),
         (31, ProcessDied, "ended with the code -9 .* PENSTOCK_PROCESSES=1 takes less"),
+        (32, ProcessDied, "ended with the code 3 by itself; what it said stands in the log of the"),
     ],
-    ids=["fails", "is-killed"],
+    ids=["fails", "is-killed", "ends"],
 )
 def test_a_process_that_fails_ends_the_pipeline(number, error, message):
     with pytest.raises(error, match=message) as caught, new_pipeline(2) as pipeline:

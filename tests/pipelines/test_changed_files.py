@@ -1,5 +1,6 @@
 """Files that change between the planning of their parts and the reading of these."""
 
+import gzip
 import json
 import os
 
@@ -21,6 +22,18 @@ def examples(path):
     example = tf_example_pb2.Example()
     example.features.feature["n"].int64_list.value.append(7)
     write_records(path, [example.SerializeToString()] * 9)
+
+
+def zipped_examples(path):
+    examples(path)
+    path.write_bytes(gzip.compress(path.read_bytes()))
+
+
+def table(path):
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    pq.write_table(pa.table({"n": range(9)}), path)
 
 
 def rows_reader(path, kind):
@@ -63,22 +76,27 @@ def replace(path):
 
 @pytest.mark.parametrize("change", [cut, grow, replace, os.remove])
 @pytest.mark.parametrize(
-    ("kind", "content", "read"),
+    ("kind", "name", "content", "read"),
     [
-        ("csv", TABLE, rows_reader),
-        ("json_lines", OBJECTS, rows_reader),
-        ("tfrecord", None, rows_reader),
-        ("text_lines", TABLE, lines_reader),
-        ("parallel_text", TABLE, pairs_reader),
+        ("csv", "data", TABLE, rows_reader),
+        ("csv", "data.csv.gz", gzip.compress(TABLE), rows_reader),
+        ("json_lines", "data", OBJECTS, rows_reader),
+        ("json_lines", "data.jsonl.gz", gzip.compress(OBJECTS), rows_reader),
+        ("tfrecord", "data", examples, rows_reader),
+        ("tfrecord", "data.gz", zipped_examples, rows_reader),
+        ("parquet", "data", table, rows_reader),
+        ("text_lines", "data", TABLE, lines_reader),
+        ("text_lines", "data.txt.gz", gzip.compress(TABLE), lines_reader),
+        ("parallel_text", "data", TABLE, pairs_reader),
     ],
 )
-def test_a_file_that_changes_while_it_is_read(tmp_path, kind, content, read, change):
-    path = tmp_path / "data"
-    path.write_bytes(content) if content else examples(path)
+def test_a_file_that_changes_while_it_is_read(tmp_path, kind, name, content, read, change):
+    path = tmp_path / name
+    path.write_bytes(content) if isinstance(content, bytes) else content(path)
     planned, records_of = read(path, kind)
     count = {"text_lines": 10, "parallel_text": 10}.get(kind, 9)
     assert len([record for item in planned for record in records_of(item)]) == count
     change(path)
-    with pytest.raises(ValueError, match="data` was changed while it was read: it had") as error:
+    with pytest.raises(ValueError, match=f"{name}` was changed while it was read: it had") as error:
         list(records_of(planned[0]))
     assert str(error.value).endswith("Run again when nobody writes to it.")

@@ -122,7 +122,10 @@ FAULTS = {
         encode(Image.fromarray(np.dstack([IDS] * 3))),
         "A mask must have one whole number a pixel, not colours or fractions (mode RGB).",
     ),
-    "alpha": (encode(Image.fromarray(np.dstack([IDS] * 2))), "A mask must have one whole number a pixel"),
+    "alpha": (
+        encode(Image.fromarray(np.dstack([IDS] * 2))),
+        "A mask must have one whole number a pixel",
+    ),
     "jpeg": (
         encode(Image.fromarray(IDS), "JPEG"),
         "A mask must be stored without loss (PNG, BMP or TIFF), not as JPEG.",

@@ -253,7 +253,7 @@ def test_lengths_of_categories_are_left_out_of_the_distances(checks):
 
 
 def test_a_list_that_is_as_long_as_another_is_told_and_not_drawn_again(page):
-    assert "The lists kinds are as long as boxes." in page.text
+    assert "The lengths of kinds are distributed like those of boxes." in page.text
     rows = re.findall(r'<th scope="rowgroup"[^>]*>([^<]+)<', page.source)
     assert "boxes/length" in rows
     assert "kinds/length" not in rows

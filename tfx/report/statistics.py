@@ -205,7 +205,7 @@ class Table:
     def notes(self) -> list[str]:
         """Sentences about what no picture shows."""
         found = [
-            f"The lists {formats.label(self._base[name], 40)} are as long as "
+            f"The lengths of {formats.label(self._base[name], 40)} are distributed like those of "
             f"{formats.label(self._base[other], 40)}."
             for name, other in self._as_long_as.items()
         ]
