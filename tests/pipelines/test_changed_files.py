@@ -74,21 +74,25 @@ def replace(path):
     beside.replace(path)
 
 
+CASES = [
+    ("csv", "data", TABLE, rows_reader),
+    ("csv", "data.csv.gz", gzip.compress(TABLE), rows_reader),
+    ("json_lines", "data", OBJECTS, rows_reader),
+    ("json_lines", "data.jsonl.gz", gzip.compress(OBJECTS), rows_reader),
+    ("tfrecord", "data", examples, rows_reader),
+    ("tfrecord", "data.gz", zipped_examples, rows_reader),
+    ("parquet", "data", table, rows_reader),
+    ("text_lines", "data", TABLE, lines_reader),
+    ("text_lines", "data.txt.gz", gzip.compress(TABLE), lines_reader),
+    ("parallel_text", "data", TABLE, pairs_reader),
+]
+
+
 @pytest.mark.parametrize("change", [cut, grow, replace, os.remove])
 @pytest.mark.parametrize(
     ("kind", "name", "content", "read"),
-    [
-        ("csv", "data", TABLE, rows_reader),
-        ("csv", "data.csv.gz", gzip.compress(TABLE), rows_reader),
-        ("json_lines", "data", OBJECTS, rows_reader),
-        ("json_lines", "data.jsonl.gz", gzip.compress(OBJECTS), rows_reader),
-        ("tfrecord", "data", examples, rows_reader),
-        ("tfrecord", "data.gz", zipped_examples, rows_reader),
-        ("parquet", "data", table, rows_reader),
-        ("text_lines", "data", TABLE, lines_reader),
-        ("text_lines", "data.txt.gz", gzip.compress(TABLE), lines_reader),
-        ("parallel_text", "data", TABLE, pairs_reader),
-    ],
+    CASES,
+    ids=[f"{kind}-{name}" for kind, name, *_ in CASES],
 )
 def test_a_file_that_changes_while_it_is_read(tmp_path, kind, name, content, read, change):
     path = tmp_path / name
