@@ -63,6 +63,26 @@ def test_a_fresh_file_is_read_again_because_it_may_change_within_one_clock_tick(
     assert reads == ["data.csv", "data.csv"]
 
 
+def test_of_many_files_some_are_in_memory_and_all_in_the_index(
+    tmp_path, counted, at_once, monkeypatch
+):
+    monkeypatch.setattr(file_index, "KEPT_AT_ONCE", 2)
+    open_index, reads = counted
+    files = [tmp_path / name for name in "abcde"]
+    for file in files:
+        file.write_text(file.name)
+    index = open_index()
+    for _ in range(2):
+        found = [index.digest(file) for file in files]
+        assert found == [hashlib.sha256(name.encode()).hexdigest() for name in "abcde"]
+        assert len(index._seen) < 2
+    assert reads == ["a", "b", "c", "d", "e"]
+    # Nobody has called `save`: one run is killed and the next one reads at most the last file.
+    again = open_index()
+    assert [again.digest(file) for file in files] == found
+    assert set(reads[5:]) <= {"e"}
+
+
 def test_touch_costs_one_read_and_changes_nothing(tmp_path, counted, at_once):
     file, open_index, reads = _indexed(tmp_path, counted)
     os.utime(file)

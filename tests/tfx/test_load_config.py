@@ -333,3 +333,37 @@ def test_files_that_are_no_config(name, tmp_path):
 
 def test_a_missing_file_is_named(tmp_path):
     assert "No such file or directory. Received:" in faults(tmp_path / "none.yaml")[0]
+
+
+@pytest.fixture
+def mixture(tmp_path):
+    """`data.source` of two tables, `a` and `b`."""
+    for name in "ab":
+        (tmp_path / f"{name}.csv").write_text("text\nx\n")
+    sources = {name: {"type": "csv", "path": str(tmp_path / f"{name}.csv")} for name in "ab"}
+    return {"type": "mixture", "sources": sources}
+
+
+@pytest.mark.parametrize(
+    ("name", "of_a_mixture", "expected"),
+    [
+        ("train/c", True, "Expected: train/a, train/b. Received: 'train/c'. Correct it, or add"),
+        ("extra/", True, "Expected: extra/a, extra/b. Received: 'extra/'."),
+        ("train/a/b", True, "Received: 'train/a/b'."),
+        ("train/a", False, "Expected: a split. Received: 'train/a'."),
+        ("train/a", True, None),
+        ("train", True, None),
+        ("train", False, None),
+    ],
+)
+def test_a_data_set_that_is_trained_on_must_be_one_of_a_mixture(
+    write, mixture, name, of_a_mixture, expected
+):
+    source = mixture if of_a_mixture else GOOD["data"]["source"]
+    path = write(data={"source": source}, train={"mixture": {name: 1.0}})
+    if expected is None:
+        assert load_config(path).pipeline.train.mixture == {name: 1.0}
+        return
+    (found,) = faults(path)
+    assert found.startswith("`train.mixture` must name splits, or data sets of a split that ")
+    assert expected in found
