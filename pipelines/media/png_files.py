@@ -28,6 +28,8 @@ _PLAIN_COLOURS = (0, 2, 4, 6)
 _METHODS = (0, 0, 0), (0, 0, 1)
 """Compression, filters and interlacing that there are; Pillow looks at none but the last."""
 _CRITICAL = (b"IHDR", b"PLTE", b"IDAT", b"IEND")
+_SINGLE = (b"IHDR", b"PLTE")
+"""libpng refuses a picture in which one of them is repeated; Pillow takes the last one."""
 _HARMLESS = {b"pHYs": 9, b"gAMA": 4, b"sRGB": 1, b"cHRM": 32, b"tIME": 7}
 """Parts that may come before the data and change no pixel -> their bytes."""
 _PASSES = (
@@ -92,7 +94,7 @@ def is_exact_png(data: bytes) -> bool:
     """Whether libpng takes a PNG as it is, which Pillow could decode.
 
     False: all pixels are there, but libpng may not see them: more data than rows, a window that is
-    too small, an unknown method, or an unknown part that must not be ignored.
+    too small, an unknown method, an unknown part that must not be ignored, or a repeated one.
 
     Raises:
         ValueError: it is damaged; the message says in what way, and has no capital and no stop.
@@ -109,7 +111,9 @@ def is_exact_png(data: bytes) -> bool:
         raise ValueError(f"its data cannot be unpacked ({error})") from None
     if total < size:
         raise ValueError(f"its rows take {size:,} bytes, but there are {total:,}")
-    known = all(kind in _CRITICAL or kind[:1].islower() for kind, _ in parts)
+    kinds = [kind for kind, _ in parts]
+    known = all(kind in _CRITICAL or kind[:1].islower() for kind in kinds)
+    known = known and all(kinds.count(kind) < 2 for kind in _SINGLE) and (b"PLTE", b"") not in parts
     methods = (header.compression, header.filters, header.interlace)
     return known and methods in _METHODS and _is_large_window(bodies, header)
 

@@ -142,6 +142,20 @@ def test_what_pillow_forgives_has_a_reason(kind, reason):
     assert str(raised.value).startswith(f"The image is damaged: {reason}")
 
 
+def test_parts_are_counted_up_to_the_end(monkeypatch):
+    monkeypatch.setattr(png_files, "MOST_PARTS", 10)
+    text = part(b"tEXt", b"a\0b")
+    parts = [header(0), part(b"IDAT", PACKED), *[text] * 7]
+    assert not png_files.has_too_many_parts(png(*parts, END))
+    assert png_files.has_too_many_parts(png(*parts, text))
+    with pytest.raises(ImageFault, match="it has 10 parts or more"):
+        normalise(png(*parts, text, END))
+    few = png(*parts, END, *[text] * 100)
+    assert not png_files.has_too_many_parts(few)
+    assert normalise(few) is few
+    same_picture(few)
+
+
 LEFT_TO_PILLOW = {
     "text-part": png(header(0), part(b"tEXt", b"a\0b"), part(b"IDAT", PACKED), END),
     "interlaced": png(
@@ -151,12 +165,27 @@ LEFT_TO_PILLOW = {
     ),
     "a-byte-more": written(0, zlib.compress(GREY + b"\0")),
     "small-window": _small_window(),
+    "header-twice": png(header(0), header(0), part(b"IDAT", PACKED), END),
+    "header-behind-the-data": png(header(0), part(b"IDAT", PACKED), header(0), END),
+    "palette-twice": png(header(0), *[part(b"PLTE", bytes(6))] * 2, part(b"IDAT", PACKED), END),
+    "empty-palette": png(header(2), part(b"PLTE", b""), part(b"IDAT", zlib.compress(rows(3))), END),
+    "unneeded-palette": png(
+        header(2), part(b"PLTE", bytes(6)), part(b"IDAT", zlib.compress(rows(3))), END
+    ),
     "unknown-part": png(header(0), part(b"IDAT", PACKED), part(b"ABCD", b""), END),
     "many-pixels": png(
         header(0, width=10_001, height=1), part(b"IDAT", zlib.compress(bytes(10_002))), END
     ),
 }
-TAKEN_BY_LIBPNG = ("text-part", "interlaced", "many-pixels")
+TAKEN_BY_LIBPNG = ("text-part", "interlaced", "unneeded-palette", "many-pixels")
+REFUSED_BY_LIBPNG = (
+    "header-twice",
+    "header-behind-the-data",
+    "palette-twice",
+    "empty-palette",
+    "small-window",
+    "unknown-part",
+)
 
 
 @pytest.mark.parametrize("kind", LEFT_TO_PILLOW)
@@ -169,6 +198,9 @@ def test_the_rest_is_left_to_pillow(kind):
     same_picture(normal)
     seen = [np.asarray(Image.open(io.BytesIO(one))) for one in (data, normal)]
     np.testing.assert_array_equal(*seen)
+    if kind in REFUSED_BY_LIBPNG:
+        with pytest.raises(tf.errors.InvalidArgumentError):
+            tf.io.decode_png(data)
 
 
 def damaged(generator):
