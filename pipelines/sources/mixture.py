@@ -5,12 +5,13 @@
       reviews: {type: text_lines, path: reviews.*, pattern: '\\.(?P<label>pos|neg)$'}
       tweets: {type: csv, path: tweets.csv, label: label, columns: [text, label]}
 
-All must describe the same features; classes may differ, and are united in sorted order. A record's
-key begins with the name of its data set (`tweets/tweets.csv:3`), which is all that later steps need
-to know: the splits stay common, so that statistics, schema and analyzers see all data sets, as often
-as they are there, and adding one moves no example of the others. `train.mixture: {train/reviews: 0.7,
-train/tweets: 0.3}` picks the examples of a training by their keys. Splits of their own would make one
-text in two data sets a leak, and each data set's own distribution an anomaly.
+All must describe the same features; classes may differ, and are united in sorted order; what is
+`optional` in one data set is so in all. A record's key begins with the name of its data set
+(`tweets/tweets.csv:3`), which is all that later steps need to know: the splits stay common, so that
+statistics, schema and analyzers see all data sets, as often as they are there, and adding one moves no
+example of the others. `train.mixture: {train/reviews: 0.7, train/tweets: 0.3}` picks the examples of a
+training by their keys. Splits of their own would make one text in two data sets a leak, and each data
+set's own distribution an anomaly.
 
 Groups keep their names: one that is in several data sets stays in one split.
 """
@@ -23,7 +24,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationError, model_validator
 
-from penstock.pipelines.features import Features, Label
+from penstock.pipelines.features import Features, Label, is_optional
 from penstock.pipelines.sources import locate, source
 from penstock.pipelines.sources.source import BadRecord, Record
 
@@ -140,7 +141,7 @@ def _united(described: dict[str, Features]) -> Features:
     """The features of all data sets.
 
     Raises:
-        ValueError: they differ by more than classes.
+        ValueError: they differ by more than classes and what may be missing.
     """
     first, expected = next(iter(described.items()))
     united = {}
@@ -159,17 +160,20 @@ def _united(described: dict[str, Features]) -> Features:
 
 def _united_feature(feature_name, feature, others):
     labels = [other for other in others.values() if isinstance(other, Label)]
+    more = {}
     if len(labels) == len(others) and any(label.names != feature.names for label in labels):
-        names = tuple(sorted({class_name for label in labels for class_name in label.names}))
-        others = {name: other.model_copy(update={"names": names}) for name, other in others.items()}
-    first, expected = next(iter(others.items()))
+        more["names"] = tuple(sorted({name for label in labels for name in label.names}))
+    if any(map(is_optional, others.values())) and "optional" in type(feature).model_fields:
+        more["optional"] = True
+    united = feature.model_copy(update=more)
     for name, other in others.items():
-        if other != expected:
+        if type(other) is not type(feature) or other.model_copy(update=more) != united:
             raise ValueError(
-                f"All of `data.source.sources` must describe `{feature_name}` alike. `{first}` has: "
-                f"{expected!r}. `{name}` has: {other!r}. Describe it in `features` of both."
+                f"All of `data.source.sources` must describe `{feature_name}` alike. "
+                f"`{next(iter(others))}` has: {feature!r}. `{name}` has: {other!r}. Describe it in "
+                "`features` of both."
             )
-    return expected
+    return united
 
 
 class Rename:

@@ -348,7 +348,7 @@ def mixture(tmp_path):
     ("name", "of_a_mixture", "expected"),
     [
         ("train/c", True, "Expected: train/a, train/b. Received: 'train/c'. Correct it, or add"),
-        ("extra/", True, "Expected: extra/a, extra/b. Received: 'extra/'."),
+        ("train/", True, "Expected: train/a, train/b. Received: 'train/'."),
         ("train/a/b", True, "Received: 'train/a/b'."),
         ("train/a", False, "Expected: a split. Received: 'train/a'."),
         ("train/a", True, None),
