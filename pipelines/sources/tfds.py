@@ -153,12 +153,13 @@ class Source(source.Source):
 
     def _builder(self):
         import tensorflow_datasets as tfds
+        from google.protobuf.json_format import ParseError
 
         given = self._given()
         if given is not None:
             try:
                 return tfds.builder_from_directory(given)
-            except Exception as error:  # TFDS has no type for it: its parsers' own come out.
+            except (ValueError, TypeError, OSError, ParseError) as error:
                 raise ValueError(
                     f"The prepared data in `{given}` cannot be read: {_first_line(error)} Delete the "
                     "folder to have them prepared again, or restore its files."
@@ -168,7 +169,7 @@ class Source(source.Source):
             data_dir = self._data_dir() / f"manual-{_digest(self.manual_dir, self.files())[:16]}"
         try:
             return tfds.builder(self.dataset, data_dir=data_dir)
-        except (tfds.core.DatasetNotFoundError, ValueError) as error:
+        except (ValueError, AssertionError) as error:  # the latter of a version that there is not
             raise ValueError(
                 "`data.source.dataset` must be a data set that TFDS knows. "
                 f"Received: {self.dataset!r}. TFDS says: {_first_line(error)} {self._versions_there()}"

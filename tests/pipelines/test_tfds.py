@@ -105,6 +105,40 @@ def test_damaged_prepared_data(prepared):
         other.features()
 
 
+@pytest.mark.parametrize(
+    ("file", "content"),
+    [
+        ("features.json", "null"),
+        ("features.json", "{"),
+        ("dataset_info.json", "{}"),
+        ("dataset_info.json", "\xff"),
+    ],
+)
+def test_a_damaged_description_of_prepared_data_is_said(prepared, file, content):
+    """The kinds of errors are those of 450 files with changed bytes or cut off."""
+    data_dir, _ = prepared
+    (data_dir / "little" / "1.2.0" / file).write_bytes(content.encode("latin-1"))
+    source = locate.load({"type": "tfds", "dataset": "little", "data_dir": str(data_dir)})
+    with pytest.raises(ValueError, match=r"The prepared data in `.*1.2.0` cannot be read: "):
+        source.features()
+
+
+def test_what_is_no_damage_is_not_said_to_be_any(prepared, monkeypatch):
+    def no_room(directory):
+        raise MemoryError(directory)
+
+    monkeypatch.setattr(tfds, "builder_from_directory", no_room)
+    source = locate.load({"type": "tfds", "dataset": "little", "data_dir": str(prepared[0])})
+    with pytest.raises(MemoryError):
+        source.features()
+
+
+def test_a_version_that_tfds_does_not_know(tmp_path):
+    source = locate.load({"type": "tfds", "dataset": "mnist:9.9.9", "data_dir": str(tmp_path)})
+    with pytest.raises(ValueError, match="must be a data set that TFDS knows. .*'mnist:9.9.9'"):
+        source.features()
+
+
 F = tfds.features
 
 
