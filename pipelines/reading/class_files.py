@@ -7,7 +7,6 @@ its path relative to `path`. What has such a name, but cannot be read, is a bad 
 are none.
 """
 
-import pickle
 from functools import cached_property
 from itertools import chain
 from pathlib import Path
@@ -157,8 +156,9 @@ class ClassFiles(FileSource, NamePattern, Medium):
 
     @cached_property
     def _names(self) -> FolderReader | NameReader:
-        # In a ring with its source a reader would keep the names of all files in memory.
-        fields = pickle.loads(pickle.dumps(self))
+        # Of the fields alone: in a ring with its source a reader would keep the names of all files in
+        # memory.
+        fields = NamePattern(**{name: getattr(self, name) for name in NamePattern.model_fields})
         if self.pattern is None:
             folders = chain.from_iterable(tree.folders() for _, tree in self._trees)
             return FolderReader(list(folders), self.splits_from_folders, fields)

@@ -62,6 +62,20 @@ def test_a_stratum_that_is_no_label_is_a_fault_before_the_run(name, hint):
     assert ExampleGen.check(parameters) == ([fault] if hint else [])
 
 
+def test_features_that_cannot_be_described_are_a_fault_before_the_run(tmp_path):
+    annotations = {}
+    for number, split in enumerate(("train", "val")):
+        annotations[split] = str(tmp_path / f"{split}.json")
+        categories = [{"id": 1, "name": f"cat{number}"}]
+        document = {"images": [], "annotations": [], "categories": categories}
+        (tmp_path / f"{split}.json").write_text(json.dumps(document))
+    images = dict.fromkeys(annotations, str(tmp_path))
+    source = {"type": "coco", "annotations": annotations, "images": images}
+    parameters = ExampleGen.Parameters(source=source, splits=SPLITS, stratify="label")
+    (fault,) = ExampleGen.check(parameters)
+    assert "All splits of `data.source.annotations` must have the same ids and names." in fault
+
+
 def test_example_gen_says_what_it_did(tmp_path):
     parameters = ExampleGen.Parameters(source=DIGITS, splits=SPLITS)
     paths, values, context = execute(ExampleGen, tmp_path, parameters)

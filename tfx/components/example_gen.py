@@ -127,7 +127,10 @@ class ExampleGen(Component):
 
 def _stratify_faults(source, name: str | None) -> list[str]:
     """What shows of it before the data are read; `check_stratify` looks again when they are."""
-    labels = None if name is None else source.early_labels()
+    try:
+        labels = None if name is None else source.early_labels()
+    except (ValueError, OSError) as fault:  # its features cannot be described
+        return [str(fault)]
     if labels is None or name in labels:
         return []
     near = get_close_matches(name, labels, n=1)
