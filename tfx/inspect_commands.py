@@ -1,6 +1,9 @@
 """`penstock runs`, `show`, `why` and `diff`: what the store knows, for people and for scripts."""
 
 import json
+import shutil
+import sys
+import textwrap
 import time
 
 from penstock.tfx.console import cut, sentences, show_value, show_values
@@ -24,15 +27,33 @@ def list_runs(directory: str, database: str | None, as_json: bool) -> int:
         print(json.dumps(rows, indent=2))
         return 0
     width = max((len(row["run"]) for row in rows), default=0)
+    # Unlimited where the output is no terminal.
+    columns = shutil.get_terminal_size((sys.maxsize, 0)).columns
     for row in rows:
-        started = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(row["started_at"]))
-        # What was worked on it, as far as it is known: a process that was killed says nothing.
-        seconds = f"{row['seconds']:8.1f} s" if "seconds" in row else " " * 10
-        reason = cut(row.get("reason") or "")
-        print(f"{row['run']:<{width}}  {row['state']:<11}  {started}  {seconds}  {reason}".rstrip())
+        print("\n".join(_lines(row, width, columns)))
     if not rows:
         print(f"The store {store.directory} has no runs yet.")
     return 0
+
+
+def _lines(row: dict, width: int, columns: int) -> list[str]:
+    """A run in one line; in several, where the terminal has fewer columns than that takes."""
+    started = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(row["started_at"]))
+    # What was worked on it, as far as it is known: a process that was killed says nothing.
+    seconds = f"{row['seconds']:8.1f} s" if "seconds" in row else " " * 10
+    facts = f"{row['state']:<11}  {started}  {seconds}"
+    reason = cut(row.get("reason") or "")
+    head = f"{row['run']:<{width}}  {facts}"
+    line = f"{head}  {reason}".rstrip()
+    if len(line) <= columns:
+        return [line]
+    lines = [head] if len(head) <= columns else [row["run"], f"  {facts}"]
+    # Names of runs and paths stay whole, to be copied.
+    whole = {"break_long_words": False, "break_on_hyphens": False}
+    room = max(columns - 4, 20)
+    return [one.rstrip() for one in lines] + [
+        f"    {one}" for one in textwrap.wrap(reason, room, **whole)
+    ]
 
 
 def show_run(run: str | None, directory: str, database: str | None, as_json: bool) -> int:

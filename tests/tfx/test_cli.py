@@ -4,9 +4,13 @@ import json
 import subprocess
 import sys
 import time
+from datetime import datetime
 
 import pytest
 import yaml
+
+from penstock.tfx import inspect_commands
+from penstock.tfx.store import Store
 
 CODE = "from penstock.tfx.main import main; main()"
 
@@ -147,6 +151,66 @@ def test_runs_of_a_store_as_json(toy, penstock):
     result = toy()
     rows = json.loads(penstock("runs", "--store", str(toy.store.directory), "--json").stdout)
     assert [(row["run"], row["state"]) for row in rows] == [(result.run, "COMPLETE")]
+
+
+RUN, OTHER = "digits-20261130-094232-74853a07", "digits-20261130-094402-c20369ef"
+
+
+@pytest.mark.parametrize(
+    ("columns", "expected"),
+    [
+        (
+            80,
+            [
+                f"{RUN}  COMPLETE     2026-11-30 09:42:32       0.1 s",
+                f"{OTHER}  INTERRUPTED  2026-11-30 09:44:02",
+                f"    killed; penstock resume {OTHER}",
+            ],
+        ),
+        (
+            60,
+            [
+                RUN,
+                "  COMPLETE     2026-11-30 09:42:32       0.1 s",
+                OTHER,
+                "  INTERRUPTED  2026-11-30 09:44:02",
+                f"    killed; penstock resume {OTHER}",
+            ],
+        ),
+        (
+            40,
+            [
+                RUN,
+                "  COMPLETE     2026-11-30 09:42:32       0.1 s",
+                OTHER,
+                "  INTERRUPTED  2026-11-30 09:44:02",
+                "    killed; penstock resume",
+                f"    {OTHER}",
+            ],
+        ),
+    ],
+)
+def test_runs_in_a_narrow_terminal(tmp_path, monkeypatch, capsys, columns, expected):
+    """A line that the terminal would cut anywhere is several; what one copies stays whole."""
+    monkeypatch.setenv("COLUMNS", str(columns))
+    store = Store(tmp_path / "store")
+    monkeypatch.setattr(inspect_commands, "_with_activity", lambda store, row: row)
+    of_rows = [
+        (RUN, "COMPLETE", (2026, 11, 30, 9, 42, 32), {"seconds": 0.1}),
+        (
+            OTHER,
+            "INTERRUPTED",
+            (2026, 11, 30, 9, 44, 2),
+            {"reason": f"killed; penstock resume {OTHER}"},
+        ),
+    ]
+    rows = [
+        {"run": run, "state": state, "started_at": datetime(*at).timestamp(), **more}
+        for run, state, at, more in of_rows
+    ]
+    monkeypatch.setattr(type(store.metadata), "runs", lambda self: rows)
+    assert inspect_commands.list_runs(str(store.directory), None, False) == 0
+    assert capsys.readouterr().out.splitlines() == expected
 
 
 def test_why_names_the_parameter(toy, penstock):
