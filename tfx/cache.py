@@ -62,8 +62,16 @@ class Fingerprints:
 
     def save(self) -> None:
         """Keeps what was read for next time."""
-        for index in (self._code, *self._files.values()):
+        for index in self._indexes():
             index.save()
+
+    def close(self) -> None:
+        """Closes the files of all indexes."""
+        for index in self._indexes():
+            index.close()
+
+    def _indexes(self):
+        return (self._code, *self._files.values())
 
 
 def code_of(step: Step, fingerprints: Fingerprints) -> dict[str, str]:

@@ -105,7 +105,7 @@ class FileIndex:
             except sqlite3.Error as error:
                 # Locked too long, no space, no right to write; everything else is damage.
                 self._failed = isinstance(error, sqlite3.OperationalError)
-                self._close()
+                self.close()
                 if not self._failed:
                     self._remove()
         self._failed = True
@@ -125,7 +125,8 @@ class FileIndex:
             raise
         return connection
 
-    def _close(self):
+    def close(self) -> None:
+        """Closes the file; what is asked for later opens it again."""
         if self._connection is not None:
             self._connection.close()
             self._connection = None

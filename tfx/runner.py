@@ -208,6 +208,7 @@ class _Run:
     def close(self) -> None:
         """Stops the workers; what they had under way is abandoned."""
         self.pool.close()
+        self.fingerprints.close()
         for state in self.states.values():
             # What is published but not recorded is complete: the next `recover` records it.
             published_already = self.store.is_published(state.step.name, state.execution)

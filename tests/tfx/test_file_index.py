@@ -17,16 +17,19 @@ from penstock.tfx.file_index import FileIndex, digests_of_paths
 @pytest.fixture
 def counted(tmp_path):
     """An index that notes each file that it reads."""
-    reads = []
+    reads, opened = [], []
 
     def digest(path):
         reads.append(path.name)
         return hashlib.sha256(path.read_bytes()).hexdigest()
 
     def open_index():
-        return FileIndex(tmp_path / "index.sqlite", digest)
+        opened.append(FileIndex(tmp_path / "index.sqlite", digest))
+        return opened[-1]
 
-    return open_index, reads
+    yield open_index, reads
+    for index in opened:
+        index.close()
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ import sys
 
 import pytest
 
+from penstock.tfx import cache
 from penstock.tfx.lease import Lease, LeaseHeld
 
 
@@ -410,6 +411,22 @@ def test_a_damaged_document_of_a_dead_run_stops_no_other_run(toy):
     assert not directory.exists()
     states = {run["run"]: run["state"] for run in store.metadata.runs()}
     assert states["dead"] == "INTERRUPTED"
+
+
+def test_a_run_leaves_no_index_open(toy, monkeypatch):
+    kept = []
+
+    class Kept(cache.Fingerprints):
+        def __init__(self, directory):
+            super().__init__(directory)
+            kept.append(self)  # or Python would close what nobody holds
+
+    monkeypatch.setattr(cache, "Fingerprints", Kept)
+    for factor in (2, 2, 5):  # all new, all cached, some new
+        toy(factor=factor)
+        opened = [os.path.realpath(entry.path) for entry in os.scandir("/proc/self/fd")]
+        assert [path for path in opened if "fingerprints" in path] == []
+    assert len(kept) == 3
 
 
 @pytest.mark.parametrize("text", ["[]", '{"format_version": 1, "files": 3}', '{"x'])
