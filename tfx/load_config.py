@@ -19,6 +19,7 @@ from penstock.pipelines.sources.locate import known_sources, source_class
 from penstock.pipelines.sources.source import Source
 from penstock.tfx.config import MODEL_SECTIONS, PipelineConfig
 from penstock.tfx.config_faults import describe_all, unknown_key
+from penstock.tfx.training.wanted_splits import early_split_faults
 from penstock.tfx.yaml_faults import yaml_fault
 
 
@@ -172,16 +173,20 @@ def resolve(document: dict) -> tuple[RunConfig | None, list[str]]:
     pipeline = _validate(pipeline_model, sections, faults, skip_source=source_type is None)
     task = task_type and _validate(task_type, task_sections, faults)
     if pipeline is not None and not faults:
-        faults += pipeline.data.source.check() + list(_mixture_faults(pipeline))
+        of_source = pipeline.data.source.check()
+        faults += of_source + list(_mixture_faults(pipeline))
+        if task is not None and not of_source:
+            faults += early_split_faults(pipeline)
     return (None if faults else RunConfig(pipeline, task)), faults
 
 
 def _mixture_faults(pipeline: PipelineConfig):
     """Data sets that are trained on and that the source does not have."""
-    known = getattr(pipeline.data.source, "sources", {})
+    source = pipeline.data.source
+    known = source.sources if source.type == "mixture" else {}
     for name in pipeline.train.mixture:
         split, slash, data_set = name.partition("/")
-        if slash and (pipeline.data.source.type != "mixture" or data_set not in known):
+        if slash and data_set not in known:
             expected = ", ".join(f"{split}/{one}" for one in known) or "a split"
             yield (
                 "`train.mixture` must name splits, or data sets of a split that `data.source` of the "

@@ -27,6 +27,7 @@ from penstock.tfx.components.transform import Transform
 from penstock.tfx.extra_steps import with_extra_steps
 from penstock.tfx.load_config import RunConfig
 from penstock.tfx.pipeline import LatestBlessedModel, LatestGoodStatistics, OutputOf, Pipeline, Step
+from penstock.tfx.training.wanted_splits import wanted_splits
 
 EXAMPLES = OutputOf("ExampleGen", "examples")
 STATISTICS = OutputOf("StatisticsGen", "statistics")
@@ -118,6 +119,7 @@ def _transform(config: RunConfig) -> Step:
         prepare=config.task.prepare.model_dump(mode="json"),
         train_split=_train_split(config),
         on_the_fly=config.pipeline.train.prepare == "on_the_fly",
+        wanted_splits=wanted_splits(config.pipeline.train, config.pipeline.evaluate.split),
         task_libraries=config.task.libraries(),
         task_files=tuple(str(path) for path in config.task.files()),
     )

@@ -117,6 +117,12 @@ class ClassFiles(FileSource, NamePattern, Medium):
     def features(self) -> Features:
         return {self.medium: self.medium_feature(), **self._names.features()}
 
+    def own_splits(self) -> frozenset[str | None]:
+        names = (file.entry.name for file in self._found)
+        if self.splits_from_folders:
+            return frozenset(self.split_by_patterns(n) or n.split("/")[0] for n in names)
+        return self.splits_of(names)
+
     def only(self, files: frozenset[str]) -> "ClassFiles":
         some = self.model_copy()
         # Classes and splits stay those of the whole: they are found before the files are chosen.

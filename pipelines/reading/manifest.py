@@ -144,6 +144,9 @@ class Manifest(source.Source, Medium):
         labels = self.table.early_labels()
         return None if labels is None else list(self._kept(dict.fromkeys(labels)))
 
+    def own_splits(self) -> frozenset[str | None] | None:
+        return self.table.own_splits()
+
     def _kept(self, described):
         left_out = self._only_for_names
         return {name: feature for name, feature in described.items() if name not in left_out}

@@ -7,6 +7,7 @@ others, and the one for `group` if it has another name than that, become texts.
 """
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
@@ -125,6 +126,12 @@ class NamePattern(SplitPatterns):
         if found is None:
             return None
         return {group: text for group, text in found.groupdict().items() if text is not None}
+
+    def splits_of(self, names: Iterable[str]) -> frozenset[str | None]:
+        """The splits of files by their names, with None if nothing says that of some."""
+        if not self.split_patterns and self.split not in self._regex.groupindex:
+            return frozenset({None})
+        return frozenset(self.split_of(name, self.groups_of(name) or {}) for name in names)
 
     def split_of(self, name: str, groups: dict[str, str]) -> str | None:
         """The split of a file by its name, or None if nothing says one."""

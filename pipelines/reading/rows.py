@@ -229,6 +229,13 @@ class RowSource(FileSource, SplitPatterns):
             if isinstance(self.described.get(name, Label(names=())), Label)
         ]
 
+    def own_splits(self) -> frozenset[str | None] | None:
+        if self.split is not None:
+            return None
+        if not self.split_patterns:
+            return frozenset({None})
+        return frozenset(self.split_by_patterns(file.name) for file in self.data_files())
+
     def features(self) -> Features:
         """Of columns that the config does not describe: by a pass over all rows (see `inference.py`).
 

@@ -88,6 +88,9 @@ class Source(source.Source):
             "iscrowd": Sequence(of=Number(dtype="int64")),
         }
 
+    def own_splits(self) -> frozenset[str | None]:
+        return frozenset(split for split, _, _ in self._places())
+
     def read(self, pipeline):
         import apache_beam as beam
 

@@ -92,6 +92,10 @@ class Source(source.Source):
             return None
         return [name for name in found[0] if all(name in labels for labels in found)]
 
+    def own_splits(self) -> frozenset[str | None] | None:
+        found = [part.own_splits() for part in self.parts.values()]
+        return None if None in found else frozenset().union(*found)
+
     def remarks(self) -> list[str]:
         return [f"{name}: {said}" for name, part in self.parts.items() for said in part.remarks()]
 

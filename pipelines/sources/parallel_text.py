@@ -74,6 +74,9 @@ class Source(source.Source):
     def features(self) -> Features:
         return {name: Text() for name in next(iter(self._all().values()))}
 
+    def own_splits(self) -> frozenset[str | None]:
+        return frozenset(self.splits or {None})
+
     def read(self, pipeline):
         import apache_beam as beam
 

@@ -148,6 +148,9 @@ class Source(FileSource, NamePattern):
             **self._names.features(),
         }
 
+    def own_splits(self) -> frozenset[str | None]:
+        return self.splits_of(pair.image.name for pair in self._pairs)
+
     def read(self, pipeline):
         import apache_beam as beam
 

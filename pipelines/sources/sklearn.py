@@ -89,6 +89,9 @@ class Source(source.Source):
         path = _file(self.dataset)
         return [] if path is None else [path]
 
+    def own_splits(self) -> frozenset[str | None]:
+        return frozenset({None})
+
     def features(self) -> Features:
         label = Label(names=CLASSES[self.dataset])
         if self.dataset == "digits":

@@ -150,6 +150,14 @@ class Source(Config):
             return None
         return [name for name, feature in self.features().items() if isinstance(feature, Label)]
 
+    def own_splits(self) -> frozenset[str | None] | None:
+        """The splits that records name, with None if some name none; None if that does not show.
+
+        As far as it shows before any data is read: a split too many here costs a late fault, one
+        too few a false one. Called only where `check` finds nothing.
+        """
+        return None
+
     def remarks(self) -> list[str]:
         """What a person should know of what is read, said once in each run: what is left out."""
         return []

@@ -62,6 +62,9 @@ class Source(FileSource, NamePattern):
     def features(self) -> Features:
         return {TEXT: Text(), **self.names.features()}
 
+    def own_splits(self) -> frozenset[str | None]:
+        return self.splits_of(f.name for f in self.data_files() if self.names.takes(f.name))
+
     def read(self, pipeline):
         import apache_beam as beam
 

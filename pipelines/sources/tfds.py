@@ -119,6 +119,15 @@ class Source(source.Source):
         default = os.environ.get("TFDS_DATA_DIR", "~/tensorflow_datasets")
         return Path(self.data_dir or default).expanduser()
 
+    def own_splits(self) -> frozenset[str | None] | None:
+        """Those of prepared data in a given `data_dir`; of others TFDS knows when it runs."""
+        given = self._given()
+        try:
+            described = given and json.loads((given / "dataset_info.json").read_text())
+            return described and frozenset(split["name"] for split in described["splits"])
+        except (OSError, ValueError, KeyError, TypeError):  # `features` says it
+            return None
+
     def features(self) -> Features:
         return self._carried().features
 

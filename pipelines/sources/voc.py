@@ -122,6 +122,9 @@ class Source(FileSource):
             described["difficult"] = Sequence(of=Number(dtype="int64"))
         return described
 
+    def own_splits(self) -> frozenset[str | None]:
+        return frozenset(sample.split for sample in self._samples)
+
     def read(self, pipeline):
         import apache_beam as beam
 

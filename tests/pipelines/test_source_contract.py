@@ -379,6 +379,11 @@ def test_the_records_of_a_group_share_a_split(outcome):
             assert splits.setdefault(record.group, split) == split
 
 
+def test_records_have_no_split_but_those_that_the_source_says(outcome):
+    own = outcome.source.own_splits()
+    assert own is None or {record.split for record in good(outcome)} <= own
+
+
 def test_files_and_fingerprint(outcome):
     files = outcome.source.files()
     assert outcome.source.check() == []
@@ -418,6 +423,7 @@ heavy = {{"tensorflow", "apache_beam", "sklearn", "tensorflow_datasets", "numpy"
 for section in {sections!r}:
     source = locate.load(section)
     source.check(), source.files(), source.fingerprint(), source.libraries, source.needs_tensorflow
+    source.own_splits()
     if heavy & set(sys.modules):
         sys.exit(section["type"] + " imports " + str(sorted(heavy & set(sys.modules))))
 """

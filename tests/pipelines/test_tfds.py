@@ -66,8 +66,10 @@ def test_prepared_data_are_carried_over(tmp_path, prepared, generate):
         assert values["label"] == index % 2
         np.testing.assert_array_equal(values["scores"], [index, 0.5])
         np.testing.assert_array_equal(values["box"], [[0, 0, 1, 1]])
-    files = locate.load(section).files()
-    assert {p.parent for p in files} == {data_dir / "little" / "1.2.0"}
+    source = locate.load(section)
+    assert {p.parent for p in source.files()} == {data_dir / "little" / "1.2.0"}
+    assert source.own_splits() == {"train", "test"}
+    assert locate.load({"type": "tfds", "dataset": "mnist"}).own_splits() is None
 
 
 def test_damaged_prepared_data(prepared):

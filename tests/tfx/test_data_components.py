@@ -303,6 +303,21 @@ def test_transform_prepares_digits(run, tmp_path):
         assert labels[key.decode()]["label"] == label
 
 
+def test_splits_that_lack_are_said_before_anything_is_prepared(run, tmp_path):
+    wanted = (("train.validation_split", "val"), ("evaluate.split", "test"))
+    parameters = Transform.Parameters(task="vision.classification", wanted_splits=wanted)
+    message = (
+        r"`train.validation_split` must name .* Received: 'val'. Splits: train \(1430 examples\), "
+        r"validation \(180 examples\), test \(187 examples\). Set .*`data.split_from`.*"
+        r"`train.validation_split=null` trains without validation."
+    )
+    with pytest.raises(ValueError, match=message):
+        execute(Transform, tmp_path, parameters, examples=run["examples"])
+    assert not any((tmp_path / "Transform" / "state").iterdir())
+    other = parameters.model_copy(update={"wanted_splits": ()})
+    assert Transform.keyed(parameters) == Transform.keyed(other)
+
+
 def test_transform_depends_on_the_tasks_data_module():
     parameters = Transform.Parameters(task="vision.classification", prepare={})
     assert Transform.modules(parameters) == ("penstock.models.vision.classification.data",)

@@ -131,8 +131,8 @@ def test_policy_is_reset_and_the_export_is_float32(workshop):
 
 @pytest.fixture
 def empty_split(workshop):
-    """`transformed` has a split without examples for the time of a test."""
-    path = workshop.root / "transformed" / "spec.json"
+    """`examples` have a split without examples for the time of a test."""
+    path = workshop.root / "examples" / "penstock.json"
     before = path.read_text()
     document = json.loads(before)
     document["splits"]["empty"] = document["shards"]["empty"] = 0

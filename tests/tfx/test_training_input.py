@@ -182,10 +182,10 @@ def test_only_what_can_change_the_model_trains_again(trained):
     assert keyed(tensorboard=False) != keyed()  # its logs are part of the Model
 
 
-def test_splits_of_a_mixture_are_looked_for(texts, workshop):
+def test_splits_of_a_mixture_are_looked_for(workshop):
     train = config(mixture={"train": 1, "extr": 1, "test": 1})
     with pytest.raises(ValueError, match=r"`train.mixture`.*'extr'.*evaluated \('test'\)"):
-        data.check_splits(texts, workshop.root / "examples", train, "test")
+        data.check_splits(workshop.root / "examples", train, "test")
 
 
 def test_resume_across_epochs(texts):

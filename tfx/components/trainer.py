@@ -87,10 +87,7 @@ class Trainer(Component):
 
         parameters = context.parameters
         data.check_splits(
-            context.inputs["transformed"].path,
-            context.inputs["examples"].path,
-            parameters.train,
-            parameters.golden_split,
+            context.inputs["examples"].path, parameters.train, parameters.golden_split
         )
         task = task_class(parameters.task)(_task_config(parameters))
         state = State.load(context.inputs["state"].path)

@@ -11,6 +11,7 @@ from penstock.models import locate
 from penstock.pipelines.config import Config
 from penstock.tfx.artifacts import Examples, TransformedExamples, TransformState
 from penstock.tfx.component import Component, Environment, ExecutionContext
+from penstock.tfx.training.split_faults import split_faults
 
 
 class Transform(Component):
@@ -23,6 +24,7 @@ class Transform(Component):
         """`prepare`: the task's section of that name; analyzers see `train_split`.
 
         `on_the_fly`: writes state and description alone; the training prepares the examples.
+        `wanted_splits` are looked for first, so that a split that lacks is said before the work.
         `task_libraries` and `task_files` are what the task's config says it depends on.
         """
 
@@ -30,6 +32,7 @@ class Transform(Component):
         prepare: dict = {}
         train_split: str = "train"
         on_the_fly: bool = False
+        wanted_splits: tuple[tuple[str, str], ...] = ()
         task_libraries: tuple[str, ...] = ()
         task_files: tuple[str, ...] = ()
 
@@ -37,6 +40,11 @@ class Transform(Component):
     def environment(cls, parameters) -> Environment:
         del parameters
         return Environment(tensorflow=True, beam=True)
+
+    @classmethod
+    def keyed(cls, parameters) -> dict:
+        # They change nothing that is prepared; the Trainer looks again.
+        return parameters.model_dump(mode="json", exclude={"wanted_splits"})
 
     @classmethod
     def modules(cls, parameters) -> tuple[str, ...]:
@@ -52,9 +60,14 @@ class Transform(Component):
 
     @staticmethod
     def execute(context: ExecutionContext) -> None:
+        from penstock.pipelines import examples
         from penstock.pipelines.transform.transform import transform
 
         parameters = context.parameters
+        known = examples.splits(context.inputs["examples"].path)
+        faults = split_faults(parameters.wanted_splits, known)
+        if faults:
+            raise ValueError(" ".join(faults))
         section = locate.config_class(parameters.task).model_fields["prepare"].annotation
         prepare = section.model_validate_json(json.dumps(parameters.prepare))
         splits = transform(

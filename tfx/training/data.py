@@ -10,46 +10,25 @@ import tensorflow as tf
 
 from penstock.pipelines import examples as raw_examples
 from penstock.pipelines.inputs import inputs
-from penstock.pipelines.transform.tensor_spec import is_stored, read_spec
+from penstock.pipelines.transform.tensor_spec import is_stored
 from penstock.tfx.training.config import TrainConfig
+from penstock.tfx.training.split_faults import split_faults
+from penstock.tfx.training.wanted_splits import wanted_splits
 
 
-def check_splits(transformed, raw, train: TrainConfig, golden_split: str) -> None:
+def check_splits(raw, train: TrainConfig, golden_split: str) -> None:
     """Looks before training for what would be missed only during or after it.
 
     Args:
-        transformed, raw: directories of the TransformedExamples and of the Examples.
+        raw: directory of the Examples, whose splits the TransformedExamples have, too.
         golden_split: the split of the golden records.
 
     Raises:
         ValueError: a split is missing or empty; all such faults at once.
     """
-    known = read_spec(transformed)[1]
-    faults = [_fault("train.train_split", train.train_split, known)]
-    mixed = dict.fromkeys(name.split("/")[0] for name in train.mixture)
-    faults += [_fault("train.mixture", split, known) for split in mixed]
-    if golden_split in mixed:
-        faults.append(
-            f"`train.mixture` must not contain the split that is evaluated ({golden_split!r}). "
-            "Leave it out, or set another `evaluate.split`."
-        )
-    if train.validation_split is not None:
-        fault = _fault("train.validation_split", train.validation_split, known)
-        more = " `train.validation_split=null` trains without validation."
-        faults.append(fault and fault + more)
-    faults.append(_fault("evaluate.split", golden_split, raw_examples.splits(raw)))
-    if any(faults):
-        raise ValueError(" ".join(filter(None, faults)))
-
-
-def _fault(setting, split, known):
-    if known.get(split):
-        return None
-    there = ", ".join(f"{name} ({count} examples)" for name, count in known.items())
-    return (
-        f"`{setting}` must name a split with at least one example. Received: {split!r}. "
-        f"Splits: {there}. Set `{setting}` or `data.splits`."
-    )
+    faults = split_faults(wanted_splits(train, golden_split), raw_examples.splits(raw))
+    if faults:
+        raise ValueError(" ".join(faults))
 
 
 def open_training(
