@@ -304,11 +304,11 @@ def test_transform_prepares_digits(run, tmp_path):
 
 
 def test_splits_that_lack_are_said_before_anything_is_prepared(run, tmp_path):
-    wanted = (("train.validation_split", "val"), ("evaluate.split", "test"))
+    wanted = (("train.train_split", "train"), ("train.validation_split", "val"))
     parameters = Transform.Parameters(task="vision.classification", wanted_splits=wanted)
     message = (
         r"`train.validation_split` must name .* Received: 'val'. Splits: train \(1430 examples\), "
-        r"validation \(180 examples\), test \(187 examples\). Set .*`data.split_from`.*"
+        r"validation \(180 examples\), test \(187 examples\). Set .*`data.split_from: train`.*"
         r"`train.validation_split=null` trains without validation."
     )
     with pytest.raises(ValueError, match=message):

@@ -38,8 +38,9 @@ PATTERNS = {"train": "^train", "test": "^test"}
 MADE = {"train": 0.9, "validation": 0.1}
 VALIDATION = (
     "`train.validation_split` must name a split with at least one example. Received: 'validation'. "
-    "Splits: {}. Set `train.validation_split`, or make the split by `data.splits`; where the source "
-    "has splits of its own, only the one that `data.split_from` names is divided. "
+    "Splits: test, train. Set `train.validation_split`, or make the split by `data.splits`; one of the "
+    "source's own is divided by `data.split_from: train` with `data.splits: {train: 0.9, validation: "
+    "0.1}`. "
     "`train.validation_split=null` trains without validation."
 )
 
@@ -47,13 +48,13 @@ VALIDATION = (
 def test_own_splits_without_validation(table, faults):
     """All ways that the fault names mend it; nothing is said without a task."""
     source = {**table, "split_patterns": PATTERNS}
-    assert faults(source) == [VALIDATION.format("test, train")]
+    assert faults(source) == [VALIDATION]
     assert faults(source, "train.validation_split=null") == []
     assert faults(source, "train.validation_split=test") == []
     assert faults(source, split_from="train", splits=MADE) == []
     assert faults(source, task=None) == []
     # Where there is nothing to divide, `data.splits` makes no split.
-    assert faults(source, splits=MADE) == [VALIDATION.format("test, train")]
+    assert faults(source, splits=MADE) == [VALIDATION]
     half = {**source, "split_patterns": {"test": "^test"}}
     assert faults(half, splits=MADE) == []
 

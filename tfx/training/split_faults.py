@@ -14,9 +14,12 @@ def split_faults(wanted: Wanted, known: dict[str, int | None]) -> list[str]:
     Args:
         known: split -> its examples; None where their number is not known yet.
     """
-    evaluated = dict(wanted).get("evaluate.split")
+    named = dict(wanted)
+    evaluated, divided = named.get("evaluate.split"), named.get("train.train_split")
+    if divided not in known:
+        divided = next(iter(known), divided)
     faults = [
-        _missing(setting, split, known)
+        _missing(setting, split, known, divided)
         for setting, split in wanted
         if split not in known or known[split] == 0
     ]
@@ -28,7 +31,7 @@ def split_faults(wanted: Wanted, known: dict[str, int | None]) -> list[str]:
     return faults
 
 
-def _missing(setting, split, known):
+def _missing(setting, split, known, divided):
     there = ", ".join(
         name if count is None else f"{name} ({count} examples)" for name, count in known.items()
     )
@@ -37,6 +40,7 @@ def _missing(setting, split, known):
         more = " `train.validation_split=null` trains without validation."
     return (
         f"`{setting}` must name a split with at least one example. Received: {split!r}. "
-        f"Splits: {there}. Set `{setting}`, or make the split by `data.splits`; where the source has "
-        f"splits of its own, only the one that `data.split_from` names is divided.{more}"
+        f"Splits: {there}. Set `{setting}`, or make the split by `data.splits`; one of the source's own "
+        f"is divided by `data.split_from: {divided}` with `data.splits: {{{divided}: 0.9, {split}: 0.1}}`."
+        f"{more}"
     )
