@@ -5,6 +5,7 @@ from html.parser import HTMLParser
 
 import pytest
 
+from penstock.pipelines.statistics import statistics_files
 from penstock.tfx.report import headline, samples
 from penstock.tfx.report.collect import collect
 from penstock.tfx.report.write import write_report
@@ -170,7 +171,7 @@ def test_slices_are_compared_in_pictures_and_a_table(page):
 
 
 def test_drift_is_drawn_beside_both_distributions(page):
-    assert f"were compared with those of the run {FIRST} ; 2 are further away than" in page.text
+    assert f"were compared with those of the run {FIRST} ; 1 is further away than" in page.text
     caption = "Mean brightness of picture, split train: the share of each run in each range."
     assert caption in page.text
     assert "this run the other run change" in page.text
@@ -179,7 +180,7 @@ def test_drift_is_drawn_beside_both_distributions(page):
 
 
 def test_anomalies_are_shown_with_their_records(page):
-    assert _heading(page).endswith("it found 2 anomalies, of which the config only warns.")
+    assert _heading(page).endswith("it found 1 anomaly, of which the config only warns.")
     found = r"<strong>picture/brightness</strong>(.*?)</li>"
     (row,) = re.findall(found, page.source, re.DOTALL)
     assert row.count("<img ") == 3
@@ -232,6 +233,22 @@ def test_empty_splits_are_left_out(checks):
     page = checks.make(names=("price",))
     assert "100 examples in 2 splits, with price" in page.text
     assert "unused" not in page.text.split("Environment")[0]
+
+
+def test_statistics_are_parsed_once_for_all_distances(checks, monkeypatch):
+    reads = []
+
+    def counted(directory):
+        reads.append(directory)
+        return statistics_files.read(directory)
+
+    for module in ("collect", "drift"):
+        monkeypatch.setattr(f"penstock.tfx.report.{module}.read", counted)
+    checks.make_only(names=("price",))
+    page = checks.make(SECOND, names=("price",), changed=True, baseline=FIRST)
+    assert "Drift" in page.text
+    # Those of this run, and those of the other one.
+    assert len(reads) == len(set(reads)) == 2
 
 
 def test_equal_data_have_no_bars_and_no_pictures_of_drift(checks):

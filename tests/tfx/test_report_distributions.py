@@ -265,7 +265,7 @@ def test_distances_are_sorted_by_their_share_of_the_limit():
 
 def test_skew_is_drawn_without_another_run():
     found = anomalies_pb2.Anomalies(drift_skew_info=[_measured("a", "skew", 0.9, 0.1)])
-    run = SimpleNamespace(artifacts={}, baseline=None)
+    run = SimpleNamespace(statistics=None, baseline=None)
     parts = drift.section(run, found)
     assert parts["drift"] is None
     assert (parts["skew"]["features"], parts["skew"]["over"]) == (1, 1)

@@ -7,8 +7,12 @@ that can still be resolved.
 
 import json
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
+from google.protobuf.message import DecodeError
+
+from penstock.pipelines.statistics.statistics_files import read
 from penstock.tfx.load_config import load_config, read_yaml
 from penstock.tfx.metadata import FAILED, RUNNING
 from penstock.tfx.pipeline import OutputOf
@@ -74,6 +78,14 @@ class Run:
     def ends_with_data(self) -> bool:
         """Whether its config has no task, so that it checks data and trains nothing."""
         return bool(self.config) and self.config.get("task") is None
+
+    @cached_property
+    def statistics(self) -> list | None:
+        """The `DatasetFeatureStatistics` of each split; None where they cannot be read."""
+        try:
+            return list(read(self.artifacts["Statistics"]).datasets)
+        except (OSError, KeyError, DecodeError):
+            return None
 
     def document(self, kind: str, file: str) -> dict | None:
         """A JSON document of an artifact; None where there is none or it cannot be read."""

@@ -49,11 +49,9 @@ def of_run(run: Run, found: anomalies_pb2.Anomalies, kind: str) -> list[dict]:
     rows = distances(found, kind)
     if not rows:
         return []
-    try:
-        read_from = read(run.artifacts["Statistics"]).datasets
-    except (OSError, KeyError, DecodeError):
+    if run.statistics is None:
         return rows
-    known = {dataset.name: by_name(dataset) for dataset in read_from}
+    known = {dataset.name: by_name(dataset) for dataset in run.statistics}
     return [r for r in rows if r["ratio"] > 1 or not is_length_of_category(r["feature"], known)]
 
 
@@ -125,10 +123,12 @@ def _compared(run: Run, rows) -> dict:
         return {}
     name, directory = run.baseline
     try:
-        mine = {d.name: d for d in read(run.artifacts["Statistics"]).datasets if d.num_examples}
         theirs = {d.name: d for d in read(directory).datasets if d.num_examples}
-    except (OSError, KeyError, DecodeError):
+    except (OSError, DecodeError):
         return {"baseline": name}
+    if run.statistics is None:
+        return {"baseline": name}
+    mine = {d.name: d for d in run.statistics if d.num_examples}
     sizes = [_size(split, mine.get(split), theirs.get(split)) for split in {**mine, **theirs}]
     over = sum(row["ratio"] > 1 for row in rows)
     chosen = list(dict.fromkeys(row["feature"] for row in rows))
