@@ -106,7 +106,7 @@ def test_the_readme_explains_the_config_that_quickstart_runs():
     assert [document for document in shown if "name" in document] == [yaml.safe_load(shipped)]
     # The other blocks show sources: each must be one.
     sources = [locate.load(document["source"]) for document in shown if "name" not in document]
-    assert {source.type for source in sources} >= {"csv", "audio_manifest", "voc", "coco"}
+    assert {source.type for source in sources} >= {"csv", "audio_manifest", "voc", "mixture"}
 
 
 @pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md"])
