@@ -53,24 +53,32 @@ def trials(tmp_path_factory):
 POINTS = [f"{point}@{step}" for point in ORCHESTRATOR + WORKER for step in STEPS] + list(PUSH)
 
 
-def _trial_at_point(trials, point):
+def _trial_at_point(trials, point, interpreters=False):
     kill_trial, template, expected = trials
-    trial = kill_trial.Trial(template, template.parent / point.replace(":", "-"))
+    name = f"{point.replace(':', '-')}-{interpreters}"
+    trial = kill_trial.Trial(template, template.parent / name)
     reader = kill_trial.Reader(trial.store, trial.destination)
     reader.start()
-    code = kill_trial.exit_code(trial.start(crash_at=point))
+    code = kill_trial.exit_code(trial.start(crash_at=point, interpreters=interpreters))
     if point.startswith(ORCHESTRATOR):
         assert code == -9, f"{point} was never reached"
     else:
         # The worker that tries again is killed at the same point too, if it still comes by there.
         assert kill_trial.worker_deaths(trial.store) >= 1, f"{point} was never reached"
-    trial.check(expected, reader)
+    trial.check(expected, reader, interpreters)
 
 
 def test_a_kill_at_every_commit_point_loses_nothing(trials):
     assert len(POINTS) == 4 * 3 + 4 * 3 + 5
     with ThreadPoolExecutor(AT_ONCE) as pool:
         list(pool.map(lambda point: _trial_at_point(trials, point), POINTS))
+
+
+def test_a_kill_of_a_worker_that_starts_as_a_users_loses_nothing(trials):
+    """At one step: a new interpreter takes a second of each trial."""
+    points = [f"{point}@Fit" for point in WORKER]
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        list(pool.map(lambda point: _trial_at_point(trials, point, interpreters=True), points))
 
 
 def test_the_points_are_all_there_are():
