@@ -11,8 +11,8 @@ import keras
 import tensorflow as tf
 from keras import layers
 
+from penstock.models.classification.loss import distributions
 from penstock.models.vision.classification.config import Augment
-from penstock.models.vision.classification.loss import distributions
 
 
 class SeedStream(keras.random.SeedGenerator):

@@ -4,46 +4,25 @@ from typing import Annotated, Literal
 
 from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, model_validator
 
-from penstock.models.config import TaskConfig
+from penstock.models.classification.config import (
+    Activation,
+    ClassifierConfig,
+    Fraction,
+    LabelPrepare,
+)
 from penstock.pipelines.config import Config as Section
 
-Fraction = Annotated[float, Field(ge=0.0, lt=1.0)]
 
-Activation = Literal[
-    "celu",
-    "elu",
-    "gelu",
-    "hard_sigmoid",
-    "hard_silu",
-    "leaky_relu",
-    "linear",
-    "mish",
-    "relu",
-    "relu6",
-    "selu",
-    "sigmoid",
-    "silu",
-    "softplus",
-    "softsign",
-    "tanh",
-]
-"""Names of `keras.activations`."""
-
-
-class Prepare(Section):
+class Prepare(LabelPrepare):
     """From an encoded image to uint8 [height, width, channels], and from a label to its id.
 
-    `channels: null` keeps the source's (RGBA becomes RGB). `class_weights` multiply each training
-    example's loss: "balanced" is n / (k * count), as scikit-learn's `compute_class_weight`; a dict
-    gives weights by class name, 1 for classes that it does not name.
+    `channels: null` keeps the source's (RGBA becomes RGB).
     """
 
     image_feature: str = "image"
-    label_feature: str = "label"
     height: PositiveInt = 32
     width: PositiveInt = 32
     channels: Literal[1, 3] | None = None
-    class_weights: Literal["balanced"] | dict[str, NonNegativeFloat] | None = None
 
 
 class Layers(Section):
@@ -132,26 +111,12 @@ class Augment(Section):
         return self.cut_mix is not None or self.mix_up is not None
 
 
-class Loss(Section):
-    """Cross-entropy; `label_smoothing` spreads that share evenly over all classes."""
-
-    label_smoothing: Fraction = 0.0
-
-
-class Metrics(Section):
-    """`top_k`: also count as right where the label is among the k likeliest classes."""
-
-    top_k: Annotated[int, Field(ge=2)] | None = None
-
-
-class Config(TaskConfig):
+class Config(ClassifierConfig):
     """The task's sections of a config."""
 
     prepare: Prepare = Prepare()
     model: Annotated[MLP | CNN, Field(discriminator="type")] = CNN()
     augment: Augment = Augment()
-    loss: Loss = Loss()
-    metrics: Metrics = Metrics()
 
     @model_validator(mode="after")
     def _pooling_fits(self):
