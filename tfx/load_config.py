@@ -173,6 +173,7 @@ def resolve(document: dict) -> tuple[RunConfig | None, list[str]]:
     task = task_type and _validate(task_type, task_sections, faults)
     if pipeline is not None and not faults:
         faults += pipeline.data.source.check() + list(_mixture_faults(pipeline))
+        faults += task.check() if task is not None else []
     return (None if faults else RunConfig(pipeline, task)), faults
 
 

@@ -32,6 +32,16 @@ Activation = Literal[
 ClassWeights = Literal["balanced"] | dict[str, NonNegativeFloat] | None
 
 
+class FreezeUntil(Section):
+    """All layers of a backbone before the one of this name keep their weights."""
+
+    until: str
+
+
+Freeze = bool | FreezeUntil
+"""Which layers of a backbone keep their weights; see `presets.freeze`."""
+
+
 class LabelPrepare(Section):
     """Which label an example has. A task's `Prepare` adds what is done to its inputs.
 

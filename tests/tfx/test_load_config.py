@@ -333,3 +333,9 @@ def test_files_that_are_no_config(name, tmp_path):
 
 def test_a_missing_file_is_named(tmp_path):
     assert "No such file or directory. Received:" in faults(tmp_path / "none.yaml")[0]
+
+
+def test_what_a_task_misses_shows_before_any_data_is_read(write):
+    network = {"type": "preset", "preset": "presets/none"}
+    [fault] = faults(write(model=network))
+    assert fault.startswith("`model.preset` must be the directory of a KerasHub preset")

@@ -116,6 +116,17 @@ def _image_layers(config: Augment) -> list:
         found.append(
             layers.RandAugment(num_ops=settings.num_ops, factor=settings.magnitude, dtype="float32")
         )
+    if config.random_erasing:
+        erasing = config.random_erasing
+        found.append(
+            layers.RandomErasing(
+                # As a pair the factor is the probability itself; as a number its upper bound.
+                (erasing.probability, erasing.probability),
+                erasing.area,
+                fill_value=erasing.fill,
+                dtype="float32",
+            )
+        )
     return found
 
 

@@ -25,3 +25,8 @@ class Task(Classifier, Data):
         """uint8 [batch, height, width, channels] -> float32 logits [batch, classes]."""
         classes = len(self.class_names(state))
         return networks.build(self.config.model, self.image_shape(state), classes)
+
+    def save_parts(self, model, state, directory):
+        """`preset`: the backbone, where the network has one, for `model: {type: preset}`."""
+        del state
+        networks.save_preset(model, directory / "preset")
