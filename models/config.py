@@ -22,8 +22,16 @@ class TaskConfig(Config):
         """
         return ()
 
+    def check(self) -> list[str]:
+        """Faults visible before any data is read (a missing file), one sentence each.
+
+        Asked for once, when a run is begun: what was trained can still be read when a file of its
+        training has gone.
+        """
+        return []
+
     def files(self) -> list[Path]:
-        """Files and directories that the task reads beside the data (a local preset).
+        """Files that the task reads beside the data (those of a local preset).
 
         Their content is part of the cache key of the steps that run the task.
         """

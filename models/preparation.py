@@ -8,7 +8,7 @@ layers only. Lookup tables and layers with resources come from `state` (`state.l
 """
 
 from penstock.pipelines.config import Config
-from penstock.pipelines.features import Features
+from penstock.pipelines.features import Feature, Features
 
 
 class Preparation:
@@ -69,3 +69,30 @@ class Preparation:
             such, or None for all ones.
         """
         raise NotImplementedError(f"{type(self).__module__}.Data must define `prepare_targets`.")
+
+
+def feature_of_kind(
+    source: Features, name: str, kinds: type | tuple[type, ...], setting: str
+) -> Feature:
+    """The source's feature that a setting names.
+
+    Args:
+        source: what the source describes, by name.
+        name: the value of the setting.
+        kinds: the class that the feature must have, or several.
+        setting: the key of the config that holds `name`, for the message.
+
+    Raises:
+        ValueError: there is no such feature, or it is of another kind; the message names those that
+            would do.
+    """
+    found = source.get(name)
+    if isinstance(found, kinds):
+        return found
+    kinds = kinds if isinstance(kinds, tuple) else (kinds,)
+    fitting = [name for name, feature in source.items() if isinstance(feature, kinds)]
+    received = f"`{name}` of kind {found.kind}" if found else f"no feature `{name}`"
+    raise ValueError(
+        f"`{setting}` must name a feature of kind {' or '.join(k.__name__.lower() for k in kinds)} "
+        f"of the source. Received: {received}. Features of that kind: {', '.join(fitting) or 'none'}."
+    )

@@ -60,6 +60,18 @@ class Task(Preparation):
         """Calls `model.compile` with the task's loss and metrics; `options` go along unchanged."""
         raise NotImplementedError(f"{type(self).__module__}.Task must define `compile`.")
 
+    def save_parts(self, model, state, directory):
+        """Writes parts of a trained model that others build on, into directories of its own there.
+
+        A backbone as a KerasHub preset is one. They are kept in the Model artifact, as `parts/`;
+        by default there are none.
+
+        Args:
+            model: the trained model in float32.
+            directory: `pathlib.Path`; it need not exist, and is not made where nothing is written.
+        """
+        del model, state, directory
+
     # Serving and evaluation -----------------------------------------------------------------
 
     def decode(self, model, inputs, state):

@@ -90,7 +90,7 @@ class TransformedExamples(Artifact):
 
 
 class Model(Artifact):
-    """`model.keras`, `saved_model/`, the state and config it was trained with, golden records.
+    """`model.keras`, `saved_model/`, `parts/`, the state and config of its training, golden records.
 
     It is its weights and architecture, without names and dates: serialised files always differ.
     """

@@ -175,8 +175,9 @@ def resolve(document: dict) -> tuple[RunConfig | None, list[str]]:
     if pipeline is not None and not faults:
         of_source = pipeline.data.source.check()
         faults += of_source + list(_mixture_faults(pipeline))
-        if task is not None and not of_source:
-            faults += early_split_faults(pipeline)
+        if task is not None:
+            faults += task.check()
+            faults += early_split_faults(pipeline) if not of_source else []
     return (None if faults else RunConfig(pipeline, task)), faults
 
 

@@ -11,11 +11,14 @@ import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 
-AS_BYTES = ("uint8", "bool", "float16", "bfloat16", "float64")
-"""Stored as raw little-endian bytes: an int64 list takes up to 8 times the memory to parse."""
-AS_INT64 = ("int8", "int16", "int32", "int64", "uint16", "uint32")
+AS_BYTES = ("int8", "uint8", "int16", "uint16", "bool", "float16", "bfloat16", "float64")
+"""Stored as raw little-endian bytes: an int64 list takes up to 8 times the memory to parse.
+
+On disk such a list has 10 bytes for each negative number: a waveform would take three times as much.
+"""
+AS_INT64 = ("int32", "int64", "uint32")
 AS_FLOAT = ("float32",)
 AS_STRING = ("string",)
 

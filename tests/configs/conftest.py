@@ -1,4 +1,4 @@
-"""A small folder `data`, laid out as the data sets that `configs/data` reads."""
+"""Small folders `data` and `presets`, laid out as the shipped configs read them."""
 
 import gzip
 import io
@@ -51,6 +51,23 @@ def small_data(tmp_path_factory):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(gzip.compress(content) if name.endswith(".csv.gz") else content)
     return folder
+
+
+@pytest.fixture(scope="session")
+def small_preset(tmp_path_factory):
+    """A preset as a run of `fashion_mnist_resnet.yaml` leaves it, of a smaller network."""
+    from penstock.models.vision.classification.small_resnet import SmallResNetBackbone
+
+    folder = tmp_path_factory.mktemp("presets") / "fashion_mnist"
+    SmallResNetBackbone((4, 8), (1, 1), image_shape=(None, None, 1)).save_to_preset(str(folder))
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def presets(tmp_path, small_preset):
+    """The folder `presets` in the current one."""
+    (tmp_path / "presets").mkdir()
+    (tmp_path / "presets" / "fashion_mnist").symlink_to(small_preset)
 
 
 def table(columns: str) -> bytes:

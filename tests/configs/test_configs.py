@@ -21,7 +21,7 @@ from PIL import Image as PILImage
 from penstock.models.locate import data_class, task_class
 from penstock.pipelines import examples
 from penstock.pipelines.example_codec import fault_of, serialise
-from penstock.pipelines.features import Image, Label
+from penstock.pipelines.features import Image, Label, Text
 from penstock.pipelines.inputs import inputs
 from penstock.pipelines.running.beam_runner import new_pipeline
 from penstock.pipelines.sources import locate
@@ -37,6 +37,7 @@ REPOSITORY = Path(__file__).parents[2]
 CONFIGS = sorted((REPOSITORY / "configs").rglob("*.yaml"))
 HEAD = ("Run:", "Time:", "Expect:")
 EXAMPLES = 8
+WORDS = ("a good", "a bad")
 
 
 def shown(path: Path) -> str:
@@ -57,6 +58,7 @@ def folder(tmp_path, monkeypatch, small_data):
     """The current folder, with what the configs expect to find there."""
     for name in ("first", "second", "third"):
         write_photo(tmp_path / "photos" / name / "1.png")
+    (tmp_path / "reviews.csv").write_text('text,label\n"Good, really.",good\nBad!,bad\n')
     (tmp_path / "data").symlink_to(small_data)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path / "tfds"))
@@ -74,6 +76,8 @@ def generated(feature, index: int, generator):
         stream = io.BytesIO()
         PILImage.fromarray(pixels if feature.channels == 3 else pixels[:, :, 0]).save(stream, "PNG")
         return stream.getvalue()
+    if isinstance(feature, Text):
+        return f"{generator.choice(WORDS)} film {generator.choice(WORDS)} !"
     assert isinstance(feature, Label), f"Say here how a {feature.kind} is generated."
     return index % len(feature.names)
 

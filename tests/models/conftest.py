@@ -158,7 +158,37 @@ def _wav(waveform) -> bytes:
     return stream.getvalue()
 
 
-CASES = {make.__name__: make for make in (_classification, _reversal, _tones)}
+def _texts() -> Case:
+    """Texts of three moods, one empty, one too long; their words stand apart already."""
+    moods = ("good", "bad", "dull")
+    fillings = ["a {} pipe", "the gate is {} !", "{}", "weir , {} , mühle"]
+    label = np.arange(EXAMPLES) % 3
+    texts = [fillings[n % 4].format(moods[k]) for n, k in enumerate(label)]
+    texts[4], texts[10] = "", "bad " * 12
+    counts = Counter(" ".join(texts).split())
+    words = sorted(counts, key=lambda word: (-counts[word], word.encode()))
+    return Case(
+        name="text.classification",
+        config={
+            "prepare": {"max_length": 8, "minimum_count": 1, "class_weights": "balanced"},
+            "model": {
+                "type": "cnn",
+                "embedding_dim": 16,
+                "filters": 12,
+                "dropout": 0.1,
+                "word_dropout": 0.1,
+            },
+        },
+        source={"text": Text(), "label": Label(names=moods)},
+        results={"words": tuple(words), "label_counts": {"0": 4, "1": 4, "2": 4}},
+        raw={
+            "text": np.array([text.encode() for text in texts], object),
+            "label": label.astype(np.int64),
+        },
+    )
+
+
+CASES = {make.__name__: make for make in (_classification, _reversal, _tones, _texts)}
 
 
 @pytest.fixture(params=CASES.values(), ids=[name.strip("_") for name in CASES])

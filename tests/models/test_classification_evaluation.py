@@ -1,4 +1,4 @@
-"""Metrics of vision.classification: against sklearn.metrics."""
+"""Metrics of a classifier: against sklearn.metrics."""
 
 import time
 
@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from sklearn import metrics as reference
 
-from penstock.models.vision.classification.evaluation import (
+from penstock.models.classification.evaluation import (
     confusion_matrix,
     example_columns,
     summarise,

@@ -28,8 +28,16 @@ def answers(case, model, raw):
     return case.task.decode(model, inputs, case.state)
 
 
+def parts(tensor):
+    """A ragged tensor as its values and the lengths of its rows; any other as it is."""
+    if isinstance(tensor, tf.RaggedTensor):
+        return tensor.flat_values, list(tensor.nested_row_lengths())
+    return tensor
+
+
 def assert_same(left, right):
     """Integers and strings exactly, floats within 1e-4 relative."""
+    left, right = (keras.tree.map_structure(parts, side) for side in (left, right))
     keras.tree.assert_same_structure(left, right)
     for a, b in zip(keras.tree.flatten(left), keras.tree.flatten(right), strict=True):
         a, b = np.asarray(a), np.asarray(b)
@@ -53,7 +61,7 @@ def test_every_task_has_a_case(request):
 
 
 def test_prepared_shapes_are_static(case):
-    """All axes but the batch's are known, for the disk format, XLA and TPUs."""
+    """All axes but the batch's are known or ragged, and known to `fit`: for XLA and TPUs."""
     needed = case.task.input_features(case.source) | case.task.target_features(case.source)
 
     @tf.function(input_signature=[request_signature(needed)])
@@ -61,13 +69,17 @@ def test_prepared_shapes_are_static(case):
         inputs = case.task.prepare_inputs(features, case.state)
         targets, sample_weight = case.task.prepare_targets(features, case.state)
         fed = case.task.training_inputs(inputs, targets, case.state)
-        return [inputs, targets, *fed] + ([] if sample_weight is None else [sample_weight])
+        weights = [] if sample_weight is None else [sample_weight]
+        return {"stored": [inputs, targets, *weights], "fed": fed}
 
-    specs = keras.tree.flatten(prepare.get_concrete_function().structured_outputs)
-    assert len(specs) >= 3
+    outputs = prepare.get_concrete_function().structured_outputs
+    specs = keras.tree.flatten(outputs)
+    assert len(specs) >= 4
+    fed = {id(spec) for spec in keras.tree.flatten(outputs["fed"])}
     for spec in specs:
         assert spec.shape[0] is None
-        assert spec.shape[1:].is_fully_defined()
+        ragged = 0 if id(spec) in fed else getattr(spec, "ragged_rank", 0)
+        assert spec.shape[1 + ragged :].is_fully_defined()
     for result, spec in zip(keras.tree.flatten(prepare(case.raw)), specs, strict=True):
         assert spec.dtype == result.dtype
         assert spec.shape.is_compatible_with(result.shape)

@@ -75,5 +75,5 @@ def test_columns_and_summary_by_hand():
 
 
 def test_a_source_without_the_text_is_refused():
-    with pytest.raises(ValueError, match="Received: 'text'. The source has: label"):
+    with pytest.raises(ValueError, match="Received: no feature `text`. Features of that kind: "):
         task(4).input_features({"label": Label(names=("a",))})

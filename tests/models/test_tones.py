@@ -61,7 +61,10 @@ def test_a_loud_neighbour_does_not_change_the_answer():
     ("source", "message"),
     [
         ({"audio": Audio(sample_rate_hz=16000)}, "`prepare.sample_rate_hz`=8000. Received: wav at"),
-        ({"label": Label(names=("a",))}, "kind audio .* Received: 'audio'. The source has: label"),
+        (
+            {"label": Label(names=("a",))},
+            "kind audio .* Received: no feature `audio`. Features of that",
+        ),
     ],
     ids=["rate", "missing"],
 )

@@ -17,6 +17,7 @@ from penstock.pipelines.transform.tensor_spec import (
 RAGGED = {
     "int64": tf.ragged.constant([[1, 2], [], [3]], dtype=tf.int64, row_splits_dtype=tf.int64),
     "uint8": tf.ragged.constant([[], [255, 0], [7]], dtype=tf.uint8, row_splits_dtype=tf.int64),
+    "int16": tf.ragged.constant([[-32768, 32767], [], [-1]], tf.int16, row_splits_dtype=tf.int64),
     "string": tf.ragged.constant([["a"], ["", "\xe4b"], []], row_splits_dtype=tf.int64),
     "float64": tf.ragged.constant([[1 / 3], [], [2.0]], tf.float64, row_splits_dtype=tf.int64),
     "boxes": tf.RaggedTensor.from_row_lengths(
@@ -33,6 +34,9 @@ DENSE = {
     "uint8": tf.reshape(tf.range(24, dtype=tf.int32), [3, 2, 4, 1]),
     "int64": tf.constant([-(2**62), 0, 2**62], tf.int64),
     "int32": tf.constant([[-1, 2], [3, 4], [5, 6]], tf.int32),
+    "int16": tf.constant([[-32768, 32767], [-1, 0], [1, 256]], tf.int16),
+    "int8": tf.constant([-128, -1, 127], tf.int8),
+    "uint16": tf.constant([0, 256, 65535], tf.uint16),
     "float32": tf.constant([[1 / 3], [np.inf], [-0.0]], tf.float32),
     "float16": tf.constant([0.1, 2.0, -3.0], tf.float16),
     "bfloat16": tf.cast(tf.constant([0.1, 2.0, -3.0]), tf.bfloat16),
@@ -63,6 +67,14 @@ def test_ragged_round_trip(kind):
     assert back.dtype == RAGGED[kind].dtype
     assert back.to_list() == RAGGED[kind].to_list()
     assert tensor.type_spec(3).is_compatible_with(back)
+
+
+def test_a_waveform_takes_two_bytes_a_sample():
+    """As an int64 list each negative number would take ten."""
+    waveforms = tf.fill([1, 1000], tf.constant(-1, tf.int16))
+    tensors = from_type_specs({"inputs": tf.type_spec_from_value(waveforms)})
+    [stored] = encode({"inputs": waveforms}, tensors)
+    assert 2000 < len(stored) < 2050
 
 
 def test_static_shapes_follow_the_batch():
@@ -110,5 +122,5 @@ def test_spec_file_round_trip(tmp_path):
 
 def test_another_format_is_refused(tmp_path):
     (tmp_path / "spec.json").write_text('{"format_version": 99}')
-    with pytest.raises(ValueError, match="format_version 1. Received: 99"):
+    with pytest.raises(ValueError, match="format_version 2. Received: 99"):
         read_spec(tmp_path)

@@ -131,6 +131,7 @@ VARIANTS = {
         "early_stopping": {"monitor": "val_accuracy", "patience": 1},
     },
     "two-at-once": {"steps_per_execution": 2},
+    "layer-rates": {"optimizer": {"type": "adamw", "layer_rates": {"*dense*/kernel": 0.1}}},
 }
 
 

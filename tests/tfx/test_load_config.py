@@ -367,3 +367,9 @@ def test_a_data_set_that_is_trained_on_must_be_one_of_a_mixture(
     (found,) = faults(path)
     assert found.startswith("`train.mixture` must name splits, or data sets of a split that ")
     assert expected in found
+
+
+def test_what_a_task_misses_shows_before_any_data_is_read(write):
+    network = {"type": "preset", "preset": "presets/none"}
+    [fault] = faults(write(model=network))
+    assert fault.startswith("`model.preset` must be the directory of a KerasHub preset")

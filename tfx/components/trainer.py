@@ -2,8 +2,8 @@
 
 Comes in: TransformedExamples, TransformState and the raw Examples (for golden records). Goes out:
 a Model: `model.keras`, `saved_model/`, `state/`, `task.json`, `history.json`, `training.json`,
-`golden.npz` and `.json`, `tensorboard/`. Killed and tried again, it goes on from its last
-checkpoint.
+`golden.npz` and `.json`, `tensorboard/`, and `parts/` where the task has some. Killed and tried
+again, it goes on from its last checkpoint.
 """
 
 import json

@@ -61,12 +61,17 @@ Schedule = Annotated[Constant | Cosine | Exponential | Piecewise, Field(discrimi
 
 
 class OptimizerBase(Config):
-    """What all optimizers share."""
+    """What all optimizers share.
+
+    `layer_rates: {pattern: factor}` multiplies the learning rate of the variables whose path the
+    pattern fits (`backbone/*: 0.1`, 0 to leave them alone); the first that fits counts.
+    """
 
     learning_rate: PositiveFloat
     schedule: Schedule = Constant()
     clip_norm: PositiveFloat | None = None
     ema_momentum: Fraction | None = None
+    layer_rates: dict[str, Annotated[float, Field(ge=0.0)]] = {}
 
 
 class SGD(OptimizerBase):

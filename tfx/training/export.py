@@ -45,6 +45,7 @@ def export(directory, *, task, task_name: str, model, state, state_directory, si
         answers = _numpy(functions["serving_default"](**_tensors(requests, signature)))
         _check_reload(task, built, state, signature, requests, answers)
         save_servable(directory / "saved_model", loaded, state, functions)
+        task.save_parts(built, state, directory / "parts")
     golden.save(directory, requests, answers)
     shutil.copytree(state_directory, directory / "state")
     features = FEATURES.dump_python(task.input_features(state.features), mode="json")

@@ -6,7 +6,16 @@ converts. A schedule is evaluated at the number of updates made so far, beginnin
 
 import keras
 
+from penstock.tfx.training import layer_rates
 from penstock.tfx.training.config import Cosine, Exponential, OptimizerBase, Piecewise
+
+CLASSES = {
+    "sgd": (keras.optimizers.SGD, layer_rates.LayerRatesSGD),
+    "adam": (keras.optimizers.Adam, layer_rates.LayerRatesAdam),
+    "adamw": (keras.optimizers.AdamW, layer_rates.LayerRatesAdamW),
+    "rmsprop": (keras.optimizers.RMSprop, layer_rates.LayerRatesRMSprop),
+}
+"""Of each type: the optimizer, and the one that has `layer_rates`."""
 
 
 def make_optimizer(
@@ -16,20 +25,17 @@ def make_optimizer(
 
     `clip_norm` bounds the norm of all gradients together (Pascanu et al., arXiv:1211.5063).
     `ema_momentum` keeps an exponential moving average of the weights; see
-    `callbacks.AverageWeights` for where it is used.
+    `callbacks.AverageWeights` for where it is used. `layer_rates`: see `layer_rates.py`.
     """
     settings = config.model_dump(
-        exclude={"type", "learning_rate", "schedule", "clip_norm", "ema_momentum"}
+        exclude={"type", "learning_rate", "schedule", "clip_norm", "ema_momentum", "layer_rates"}
     )
-    classes = {
-        "sgd": keras.optimizers.SGD,
-        "adam": keras.optimizers.Adam,
-        "adamw": keras.optimizers.AdamW,
-        "rmsprop": keras.optimizers.RMSprop,
-    }
+    plain, with_rates = CLASSES[config.type]
     if config.ema_momentum is not None:
         settings |= {"use_ema": True, "ema_momentum": config.ema_momentum}
-    return classes[config.type](
+    if config.layer_rates:
+        settings |= {"layer_rates": config.layer_rates}
+    return (with_rates if config.layer_rates else plain)(
         learning_rate=learning_rate(config, steps_per_epoch=steps_per_epoch, epochs=epochs),
         global_clipnorm=config.clip_norm,
         **settings,

@@ -6,7 +6,7 @@ Comes in: 16-bit PCM WAV, string [batch]; a class id, int64 [batch]. Goes out: w
 
 import tensorflow as tf
 
-from penstock.models.preparation import Preparation
+from penstock.models.preparation import Preparation, feature_of_kind
 from penstock.pipelines.features import Audio, Features, Label
 
 
@@ -15,7 +15,7 @@ class Data(Preparation):
 
     def input_features(self, source: Features) -> Features:
         name, rate = self.prepare.audio_feature, self.prepare.sample_rate_hz
-        audio = _feature(source, name, Audio, "prepare.audio_feature")
+        audio = feature_of_kind(source, name, Audio, "prepare.audio_feature")
         if audio.sample_rate_hz not in (None, rate):
             raise ValueError(
                 f"The feature `{name}` must be at `prepare.sample_rate_hz`={rate}. Received: wav "
@@ -25,7 +25,7 @@ class Data(Preparation):
 
     def target_features(self, source: Features) -> Features:
         name = self.prepare.label_feature
-        return {name: _feature(source, name, Label, "prepare.label_feature")}
+        return {name: feature_of_kind(source, name, Label, "prepare.label_feature")}
 
     @property
     def samples(self) -> int:
@@ -52,13 +52,3 @@ class Data(Preparation):
     def class_names(self, state) -> tuple[str, ...]:
         """The classes' names; a class's id is its position."""
         return state.features[self.prepare.label_feature].names
-
-
-def _feature(source: Features, name: str, kind: type, setting: str):
-    """The source's feature `name`, which must be of the class `kind`."""
-    if not isinstance(source.get(name), kind):
-        raise ValueError(
-            f"`{setting}` must name a feature of kind {kind.__name__.lower()} of the source. "
-            f"Received: {name!r}. The source has: {', '.join(source)}."
-        )
-    return source[name]

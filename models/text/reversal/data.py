@@ -6,7 +6,7 @@ int64 [batch, max_characters + 1]: the characters backwards, then END, padded.
 
 import tensorflow as tf
 
-from penstock.models.preparation import Preparation
+from penstock.models.preparation import Preparation, feature_of_kind
 from penstock.pipelines.features import Features, Text
 from penstock.pipelines.transform.analyzers import Vocabulary
 
@@ -19,12 +19,7 @@ class Data(Preparation):
 
     def input_features(self, source: Features) -> Features:
         name = self.prepare.text_feature
-        if not isinstance(source.get(name), Text):
-            raise ValueError(
-                f"`prepare.text_feature` must name a feature of kind text of the source. "
-                f"Received: {name!r}. The source has: {', '.join(source)}."
-            )
-        return {name: source[name]}
+        return {name: feature_of_kind(source, name, Text, "prepare.text_feature")}
 
     def target_features(self, source: Features) -> Features:
         del source

@@ -11,8 +11,8 @@ import keras
 import tensorflow as tf
 from keras import layers
 
+from penstock.models.classification.loss import distributions
 from penstock.models.vision.classification.config import Augment
-from penstock.models.vision.classification.loss import distributions
 
 
 class SeedStream(keras.random.SeedGenerator):
@@ -115,6 +115,17 @@ def _image_layers(config: Augment) -> list:
         settings = config.rand_augment
         found.append(
             layers.RandAugment(num_ops=settings.num_ops, factor=settings.magnitude, dtype="float32")
+        )
+    if config.random_erasing:
+        erasing = config.random_erasing
+        found.append(
+            layers.RandomErasing(
+                # As a pair the factor is the probability itself; as a number its upper bound.
+                (erasing.probability, erasing.probability),
+                erasing.area,
+                fill_value=erasing.fill,
+                dtype="float32",
+            )
         )
     return found
 

@@ -1,53 +1,35 @@
 """Every setting of image classification, with its default and its limits (no TensorFlow here)."""
 
+from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, model_validator
 
-from penstock.models.config import TaskConfig
+from penstock.models.classification.config import (
+    Activation,
+    ClassifierConfig,
+    Fraction,
+    Freeze,
+    LabelPrepare,
+)
+from penstock.models.preset_files import preset_faults, preset_files
 from penstock.pipelines.config import Config as Section
 
-Fraction = Annotated[float, Field(ge=0.0, lt=1.0)]
 
-Activation = Literal[
-    "celu",
-    "elu",
-    "gelu",
-    "hard_sigmoid",
-    "hard_silu",
-    "leaky_relu",
-    "linear",
-    "mish",
-    "relu",
-    "relu6",
-    "selu",
-    "sigmoid",
-    "silu",
-    "softplus",
-    "softsign",
-    "tanh",
-]
-"""Names of `keras.activations`."""
-
-
-class Prepare(Section):
+class Prepare(LabelPrepare):
     """From an encoded image to uint8 [height, width, channels], and from a label to its id.
 
-    `channels: null` keeps the source's (RGBA becomes RGB). `class_weights` multiply each training
-    example's loss: "balanced" is n / (k * count), as scikit-learn's `compute_class_weight`; a dict
-    gives weights by class name, 1 for classes that it does not name.
+    `channels: null` keeps the source's (RGBA becomes RGB).
     """
 
     image_feature: str = "image"
-    label_feature: str = "label"
     height: PositiveInt = 32
     width: PositiveInt = 32
     channels: Literal[1, 3] | None = None
-    class_weights: Literal["balanced"] | dict[str, NonNegativeFloat] | None = None
 
 
 class Layers(Section):
-    """What both networks share. `l2` is the factor of `keras.regularizers.L2` on every kernel.
+    """What these networks share. `l2` is the factor of `keras.regularizers.L2` on every kernel.
 
     `normalization_momentum` is how slowly batch normalisation's moving statistics follow. Keras's
     default of 0.99 needs some 500 steps: 15 epochs of digits reached a training accuracy of 1.00
@@ -87,6 +69,95 @@ class CNN(Layers):
     dense_units: tuple[PositiveInt, ...] = ()
 
 
+class SmallResNet(Layers):
+    """A residual network for images of some 28 to 64 pixels; see `small_resnet.py`.
+
+    One stage for each number of `filters`, each of `blocks` blocks (a number, or one for each
+    stage); every stage but the first halves the image. `dropout` stands before the logits.
+    """
+
+    type: Literal["small_resnet"]
+    filters: Annotated[tuple[PositiveInt, ...], Field(min_length=1)] = (32, 64, 128)
+    blocks: PositiveInt | tuple[PositiveInt, ...] = 2
+    batch_normalization: bool = True
+
+    @property
+    def blocks_of_stages(self) -> tuple[int, ...]:
+        """One number for each stage."""
+        if isinstance(self.blocks, int):
+            return (self.blocks,) * len(self.filters)
+        return self.blocks
+
+    @model_validator(mode="after")
+    def _as_many_blocks_as_stages(self):
+        if len(self.blocks_of_stages) != len(self.filters):
+            raise ValueError(
+                f"`blocks` must be one number, or as many as `filters` ({len(self.filters)}). "
+                f"Received: {len(self.blocks_of_stages)} numbers."
+            )
+        return self
+
+
+class Head(Section):
+    """What stands behind a backbone: `dropout`, then logits. `l2` is as in the other networks."""
+
+    dropout: Fraction = 0.0
+    l2: NonNegativeFloat = 0.0
+
+
+SIZES = {
+    "resnet": ("18", "34", "50", "101", "152"),
+    "densenet": ("121", "169", "201"),
+    "efficientnet": ("b0", "b1", "b2", "b3", "b4", "b5", "b6", "b7"),
+    "mobilenet_v3": ("small", "large"),
+    "vit": ("tiny", "small", "base", "large"),
+}
+"""Families of backbones and the sizes of each; see `backbones.py`."""
+SMALLEST_SIDE = 32
+"""Of an image: the convolutional families halve it five times."""
+PATCH_SIDE = 16
+"""Pixels of the side of a vision Transformer's patch (Dosovitskiy et al., arXiv:2010.11929)."""
+
+
+class Backbone(Head):
+    """A well-known network for images from some 96 pixels, with random weights.
+
+    Weights that somebody else trained come by `type: preset`.
+    """
+
+    type: Literal["backbone"]
+    family: Literal["resnet", "densenet", "efficientnet", "mobilenet_v3", "vit"]
+    size: str | int
+
+    @model_validator(mode="after")
+    def _size_is_known(self):
+        if str(self.size) not in SIZES[self.family]:
+            raise ValueError(
+                f"`size` must be one of {', '.join(SIZES[self.family])} for the family "
+                f"{self.family}. Received: {self.size}."
+            )
+        return self
+
+
+class Preset(Head):
+    """The backbone of a KerasHub preset, under a new head: transfer learning.
+
+    `preset` is a directory, as a run of this task leaves it in its Model artifact (`parts/preset`),
+    or the name of one that KerasHub downloads (`resnet_18_imagenet`, `kaggle://...`, `hf://...`).
+    `weights: null` takes the architecture and random weights: the peer from scratch. `freeze: true`
+    trains the head alone; `freeze: {until: LAYER}` freezes all layers of the backbone before LAYER.
+    `train.optimizer.layer_rates: {backbone/*: 0.1}` lets what was learnt before change more slowly.
+    """
+
+    type: Literal["preset"]
+    preset: Annotated[str, Field(min_length=1)]
+    weights: Literal["preset"] | None = "preset"
+    freeze: Freeze = False
+
+
+Model = Annotated[MLP | CNN | SmallResNet | Backbone | Preset, Field(discriminator="type")]
+
+
 class CutMix(Section):
     """A rectangle of another image (Yun et al., arXiv:1905.04899); areas are Beta(alpha, alpha)."""
 
@@ -106,6 +177,21 @@ class RandAugment(Section):
     magnitude: Annotated[float, Field(gt=0.0, le=1.0)] = 0.3
 
 
+class RandomErasing(Section):
+    """A rectangle of noise in a share of the images (Zhong et al., arXiv:1708.04896).
+
+    `probability`: that an image is changed; `area`: least and largest share of it that is erased;
+    `fill`: the value of the erased pixels, 0 to 255, or null for noise, as
+    `keras.layers.RandomErasing` draws it.
+    """
+
+    probability: Annotated[float, Field(gt=0.0, le=1.0)] = 0.5
+    area: Annotated[
+        tuple[Annotated[float, Field(ge=0.0, le=1.0)], ...], Field(min_length=2, max_length=2)
+    ] = (0.02, 0.33)
+    fill: Annotated[float, Field(ge=0.0, le=255.0)] | None = None
+
+
 class Augment(Section):
     """Random changes of training images, in this order; everything is off by default.
 
@@ -123,6 +209,7 @@ class Augment(Section):
     fill_mode: Literal["reflect", "wrap", "constant", "nearest"] = "reflect"
     interpolation: Literal["bilinear", "nearest"] = "bilinear"
     rand_augment: RandAugment | None = None
+    random_erasing: RandomErasing | None = None
     cut_mix: CutMix | None = None
     mix_up: MixUp | None = None
 
@@ -132,39 +219,58 @@ class Augment(Section):
         return self.cut_mix is not None or self.mix_up is not None
 
 
-class Loss(Section):
-    """Cross-entropy; `label_smoothing` spreads that share evenly over all classes."""
-
-    label_smoothing: Fraction = 0.0
-
-
-class Metrics(Section):
-    """`top_k`: also count as right where the label is among the k likeliest classes."""
-
-    top_k: Annotated[int, Field(ge=2)] | None = None
-
-
-class Config(TaskConfig):
+class Config(ClassifierConfig):
     """The task's sections of a config."""
 
     prepare: Prepare = Prepare()
-    model: Annotated[MLP | CNN, Field(discriminator="type")] = CNN()
+    model: Model = CNN()
     augment: Augment = Augment()
-    loss: Loss = Loss()
-    metrics: Metrics = Metrics()
+
+    def files(self) -> list[Path]:
+        return preset_files(self.model.preset) if isinstance(self.model, Preset) else []
+
+    def check(self) -> list[str]:
+        if not isinstance(self.model, Preset):
+            return []
+        return preset_faults(self.model.preset, "model.preset")
 
     @model_validator(mode="after")
-    def _pooling_fits(self):
-        """Every pooling divides the image's sides; the last one must still find a whole window."""
-        if isinstance(self.model, CNN):
-            side, blocks = min(self.prepare.height, self.prepare.width), len(self.model.filters)
-            window = self.model.pool_size**blocks
-            if window > side:
-                raise ValueError(
-                    f"`model.filters` has too many blocks for the image: {blocks} poolings by "
-                    f"{self.model.pool_size} need a shorter side of at least {window} pixels. "
-                    f"Received: prepare.height={self.prepare.height}, "
-                    f"prepare.width={self.prepare.width}. Give `model.filters` fewer numbers, "
-                    f"lower `model.pool_size` or raise `prepare.height` and `prepare.width`."
-                )
+    def _network_fits_the_image(self):
+        fault = _size_fault(self.model, self.prepare.height, self.prepare.width)
+        if fault:
+            raise ValueError(
+                f"{fault} Received: prepare.height={self.prepare.height}, "
+                f"prepare.width={self.prepare.width}."
+            )
         return self
+
+
+def _size_fault(model, height: int, width: int) -> str | None:
+    """Why a network cannot take images of that size, and what to do."""
+    side = min(height, width)
+    if isinstance(model, CNN) and model.pool_size ** len(model.filters) > side:
+        # The last pooling must still find a whole window.
+        return (
+            f"`model.filters` has too many blocks for the image: {len(model.filters)} poolings by "
+            f"{model.pool_size} need a shorter side of at least "
+            f"{model.pool_size ** len(model.filters)} pixels. Give `model.filters` fewer numbers, "
+            "lower `model.pool_size` or raise `prepare.height` and `prepare.width`."
+        )
+    if isinstance(model, SmallResNet) and 2 ** (len(model.filters) - 1) > side:
+        return (
+            f"`model.filters` has too many stages for the image: {len(model.filters)} need a shorter "
+            f"side of at least {2 ** (len(model.filters) - 1)} pixels. Give it fewer numbers, or "
+            "raise `prepare.height` and `prepare.width`."
+        )
+    if isinstance(model, Backbone) and side < SMALLEST_SIDE:
+        return (
+            f"`model.family: {model.family}` needs images of at least {SMALLEST_SIDE} pixels a side, "
+            "and is made for 96 and more. Raise `prepare.height` and `prepare.width`, or set "
+            "`model.type: small_resnet`."
+        )
+    if isinstance(model, Backbone) and model.family == "vit" and (height | width) % PATCH_SIDE:
+        return (
+            f"`model.family: vit` cuts images into patches of {PATCH_SIDE} pixels a side: "
+            f"`prepare.height` and `prepare.width` must be multiples of {PATCH_SIDE}."
+        )
+    return None

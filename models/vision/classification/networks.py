@@ -2,16 +2,31 @@
 
 Comes in: the `model` section, the image's shape, the number of classes. Goes out: a Keras model of
 layers with fixed names, from uint8 [batch, height, width, channels] to float32 logits
-[batch, classes]. Scaling to 0..1 is the first layer, so that images travel and rest as uint8.
+[batch, classes]. Scaling is a layer of the model, so that images travel and rest as uint8.
 """
+
+from pathlib import Path
 
 import keras
 from keras import layers
 
-from penstock.models.vision.classification.config import CNN, MLP
+from penstock.models.vision.classification.config import (
+    CNN,
+    MLP,
+    Backbone,
+    Preset,
+    SmallResNet,
+)
+
+BACKBONE = "backbone"
+"""Name of the layer, so that `layer_rates` and checkpoints find it whatever it is."""
 
 
-def build(config: MLP | CNN, image_shape: tuple[int, int, int], num_classes: int) -> keras.Model:
+def build(
+    config: MLP | CNN | SmallResNet | Backbone | Preset,
+    image_shape: tuple[int, int, int],
+    num_classes: int,
+) -> keras.Model:
     """The network that `config.type` names.
 
     Args:
@@ -20,13 +35,48 @@ def build(config: MLP | CNN, image_shape: tuple[int, int, int], num_classes: int
         num_classes: width of the output.
     """
     images = keras.Input(image_shape, dtype="uint8", name="images")
-    x = layers.Rescaling(1.0 / 255.0, name="scale")(images)
-    x = _mlp(x, config) if isinstance(config, MLP) else _cnn(x, config)
+    if isinstance(config, MLP | CNN):
+        x = layers.Rescaling(1.0 / 255.0, name="scale")(images)
+        x = _mlp(x, config) if isinstance(config, MLP) else _cnn(x, config)
+    else:
+        x = _on_backbone(images, config)
     # float32 also under mixed precision: softmax of 16-bit logits loses small probabilities.
     logits = layers.Dense(
         num_classes, kernel_regularizer=_l2(config), dtype="float32", name="logits"
     )(x)
-    return keras.Model(images, logits, name=config.type)
+    model = keras.Model(images, logits, name=config.type)
+    if not isinstance(config, MLP | CNN):
+        _regularise(model, config)
+    return model
+
+
+def save_preset(model: keras.Model, directory: Path) -> None:
+    """Writes the model's backbone as a KerasHub preset; nothing where it has none."""
+    if any(layer.name == BACKBONE for layer in model.layers):
+        from penstock.models.vision.classification import backbones
+
+        backbones.save_preset(model, directory)
+
+
+def _on_backbone(images, config: SmallResNet | Backbone | Preset):
+    """The backbone's features, averaged over the image, or those of a Transformer's class token."""
+    # KerasHub takes a second and 200 MB to import, which the other networks do without.
+    from penstock.models.vision.classification import backbones
+
+    scaling, backbone = backbones.build(config, images.shape[1:], BACKBONE)
+    x = scaling(images) if scaling else images
+    x = backbone(x)
+    x = x[:, 0] if len(x.shape) == 3 else layers.GlobalAveragePooling2D(name="head_pooling")(x)
+    if config.dropout:
+        x = layers.Dropout(config.dropout, name="head_dropout")(x)
+    return x
+
+
+def _regularise(model, config: SmallResNet | Backbone | Preset):
+    """L2 on the kernels that train, those of a backbone that came without it, too."""
+    for variable in model.trainable_variables if config.l2 else ():
+        if variable.name == "kernel":
+            variable.regularizer = keras.regularizers.L2(config.l2)
 
 
 def _mlp(x, config: MLP):
@@ -94,6 +144,6 @@ def _activated(x, config: MLP | CNN, name: str):
     return layers.Activation(config.activation, name=f"{name}_{config.activation}")(x)
 
 
-def _l2(config: MLP | CNN):
+def _l2(config):
     """A new regularizer for each layer, or None."""
     return keras.regularizers.L2(config.l2) if config.l2 else None

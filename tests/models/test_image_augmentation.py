@@ -16,6 +16,7 @@ SWITCHES = {
     "rotation": {"rotation_degrees": 60.0},
     "zoom": {"zoom": 0.4},
     "rand_augment": {"rand_augment": {"num_ops": 2, "magnitude": 0.8}},
+    "random_erasing": {"random_erasing": {"probability": 1.0}},
     "cut_mix": {"cut_mix": {}},
     "mix_up": {"mix_up": {"alpha": 1.0}},
     "both_mixes": {"cut_mix": {}, "mix_up": {}},
@@ -144,3 +145,16 @@ def test_global_precision_does_not_reach_the_images():
     finally:
         keras.config.set_dtype_policy("float32")
     np.testing.assert_array_equal(before[0], after[0])
+
+
+def test_erasing_takes_the_share_of_images_and_of_pixels_that_it_is_told():
+    white = np.full((200, 20, 20, 1), 255, np.uint8)
+    config = {"random_erasing": {"probability": 0.25, "area": [0.2, 0.4], "fill": 0}}
+    [(erased, _)] = augmented(config, white, np.zeros(200, np.int64), [1, 1])
+    black = (erased == 0).mean(axis=(1, 2, 3))
+    # 50 of 200 are expected, with a deviation of sqrt(200 * 0.25 * 0.75) = 6.
+    assert 30 <= (black > 0).sum() <= 70
+    # Each side is the root of an area of its own: 0.45..0.63 of 20 pixels, whole ones.
+    assert black[black > 0].min() >= 0.15
+    assert black.max() <= 0.45
+    assert set(np.unique(erased)) == {0, 255}

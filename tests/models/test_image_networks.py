@@ -1,4 +1,4 @@
-"""Networks, loss and config of vision.classification."""
+"""Networks and config of vision.classification."""
 
 import json
 from typing import get_args
@@ -8,12 +8,9 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from penstock.models.vision.classification.config import CNN, MLP, Activation, Config
-from penstock.models.vision.classification.loss import Accuracy, CrossEntropy
+from penstock.models.classification.config import Activation
+from penstock.models.vision.classification.config import CNN, MLP, Config
 from penstock.models.vision.classification.networks import build
-from penstock.models.vision.classification.task import Task
-from penstock.pipelines.features import Image, Label
-from penstock.pipelines.transform.state import State
 
 
 def config(**sections):
@@ -131,39 +128,6 @@ def test_pixels_are_scaled_in_the_model():
     assert answers[:, 0] == pytest.approx([0.0, 0.2, 1.0])
 
 
-LOGITS = np.log(np.array([[0.7, 0.2, 0.1], [0.1, 0.3, 0.6]], np.float32))
-
-
-def test_cross_entropy_by_hand():
-    """-ln 0.7 = 0.3567, -ln 0.3 = 1.2040, mean 0.7803."""
-    assert float(CrossEntropy()(np.array([0, 1]), LOGITS)) == pytest.approx(0.7803, abs=1e-4)
-
-
-def test_label_smoothing_by_hand():
-    """q = (.8, .1, .1): -.8 ln .7 - .1 ln .2 - .1 ln .1 = .2853 + .1609 + .2303 = .6765."""
-    loss = CrossEntropy(label_smoothing=0.3)
-    assert float(loss(np.array([0]), LOGITS[:1])) == pytest.approx(0.6765, abs=1e-4)
-
-
-def test_ids_and_their_distributions_are_the_same_targets():
-    ids, one_hot = np.array([2, 1]), np.eye(3, dtype=np.float32)[[2, 1]]
-    for smoothing in (0.0, 0.1):
-        loss = CrossEntropy(label_smoothing=smoothing)
-        assert float(loss(ids, LOGITS)) == pytest.approx(float(loss(one_hot, LOGITS)))
-    for k, expected in [(1, 0.0), (2, 0.5), (3, 1.0)]:
-        for targets in (ids, one_hot):
-            metric = Accuracy(k)
-            metric.update_state(targets, LOGITS)
-            assert float(metric.result()) == expected
-
-
-def test_equal_logits_do_not_score_in_full():
-    """A network that has learnt nothing says 0 everywhere; it is right where the label is 0."""
-    metric = Accuracy()
-    metric.update_state(np.arange(4), np.zeros((4, 4), np.float32))
-    assert float(metric.result()) == 0.25
-
-
 def test_model_type_selects_the_network():
     assert isinstance(config().model, CNN)
     assert isinstance(config(model={"type": "mlp", "hidden_units": [3]}).model, MLP)
@@ -189,15 +153,3 @@ def test_model_type_selects_the_network():
 def test_config_faults(sections, message):
     with pytest.raises(ValidationError, match=message):
         config(**sections)
-
-
-@pytest.mark.parametrize("top_k", [3, 4])
-def test_top_k_is_at_most_the_number_of_classes(top_k):
-    task = Task(config(prepare={"height": 8, "width": 8}, metrics={"top_k": top_k}))
-    state = State({"image": Image(channels=1), "label": Label(names=("a", "b", "c"))})
-    if top_k == 3:
-        assert task.build(state).output_shape == (None, 3)
-        return
-    message = r"`metrics.top_k` must be at most the number of classes \(3\). Received: 4. Lower it"
-    with pytest.raises(ValueError, match=message):
-        task.build(state)

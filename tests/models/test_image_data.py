@@ -1,4 +1,4 @@
-"""Images and labels of vision.classification: against PIL, NumPy and scikit-learn."""
+"""Images of vision.classification: against PIL and NumPy."""
 
 import io
 import json
@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from PIL import Image as PILImage
-from sklearn.utils.class_weight import compute_class_weight
 
 from penstock.models.vision.classification.config import Prepare
 from penstock.models.vision.classification.data import Data
@@ -140,61 +139,15 @@ def test_preparation_is_the_same_eagerly_in_tf_data_and_in_a_saved_model(noise, 
     np.testing.assert_array_equal(loaded.prepare(raw).numpy(), eager)
 
 
-def test_balanced_weights_are_scikit_learns():
-    labels = np.array([0, 0, 0, 1, 2, 2, 3, 3, 3, 3])
-    counts = {str(label): int((labels == label).sum()) for label in range(4)}
-    data, state = preparation({"label_counts": counts}, class_weights="balanced")
-    targets, weight = data.prepare_targets({"label": tf.constant(labels, tf.int64)}, state)
-    reference = compute_class_weight("balanced", classes=np.arange(4), y=labels)
-    np.testing.assert_allclose(weight, reference[labels], rtol=1e-6)
-    np.testing.assert_array_equal(targets, labels)
-    assert weight.dtype == tf.float32
-
-
-def test_balanced_weight_of_a_class_without_examples_is_one():
-    """Three classes occur, 2 + 4 + 6 = 12 examples: 12 / (3 * count) = 2, 1, 2/3."""
-    counts = {"0": 2, "1": 4, "3": 6}
-    data, state = preparation({"label_counts": counts}, class_weights="balanced")
-    assert data.class_weights(state) == pytest.approx([2, 1, 1, 2 / 3])
-
-
-def test_balanced_weights_count_the_labels():
-    data, state = preparation(class_weights="balanced")
-    [(name, analyzer)] = data.analyzers(state.features).items()
-    assert (name, type(analyzer).__name__) == ("label_counts", "ValueCounts")
-    assert analyzer.values({"label": "values", "image": "others"}) == "values"
-    assert preparation(class_weights={"cat": 2.0})[0].analyzers(state.features) == {}
-
-
-def test_weights_by_name():
-    data, state = preparation(class_weights={"emu": 2.5, "cat": 0.0})
-    _, weight = data.prepare_targets({"label": tf.constant([0, 1, 2, 3], tf.int64)}, state)
-    assert weight.numpy().tolist() == [0.0, 1.0, 2.5, 1.0]
-
-
-def test_no_weights_by_default():
-    data, state = preparation()
-    assert data.prepare_targets({"label": tf.constant([1], tf.int64)}, state)[1] is None
-
-
-SOURCE = {"photo": Image(), "text": Text(), "label": Label(names=NAMES)}
-
-
 @pytest.mark.parametrize(
-    ("prepare", "method", "message"),
+    ("name", "message"),
     [
-        ({}, "input_features", "no feature `image`. Features of that kind: photo."),
-        ({"image_feature": "text"}, "input_features", "Received: `text` of kind text."),
-        ({"label_feature": "photo"}, "target_features", "kind label .* `photo` of kind image"),
-        (
-            {"class_weights": {"dogg": 2.0, "cat": 1.0, "emo": 1.0}},
-            "target_features",
-            "Received: dogg, emo. Nearest: dog, emu",
-        ),
+        ("image", "no feature `image`. Features of that kind: photo."),
+        ("text", "`prepare.image_feature` must .* kind image .* Received: `text` of kind text."),
     ],
-    ids=["missing", "wrong_kind", "no_label", "unknown_class"],
+    ids=["missing", "wrong_kind"],
 )
-def test_faults_name_what_there_is(prepare, method, message):
-    data, _ = preparation(**prepare)
+def test_faults_name_what_there_is(name, message):
+    data, _ = preparation(image_feature=name)
     with pytest.raises(ValueError, match=message):
-        getattr(data, method)(SOURCE)
+        data.input_features({"photo": Image(), "text": Text(), "label": Label(names=NAMES)})

@@ -1,0 +1,74 @@
+"""The settings that every classifier has, with their defaults and limits (no TensorFlow here)."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field, NonNegativeFloat
+
+from penstock.models.config import TaskConfig
+from penstock.pipelines.config import Config as Section
+
+Fraction = Annotated[float, Field(ge=0.0, lt=1.0)]
+
+Activation = Literal[
+    "celu",
+    "elu",
+    "gelu",
+    "hard_sigmoid",
+    "hard_silu",
+    "leaky_relu",
+    "linear",
+    "mish",
+    "relu",
+    "relu6",
+    "selu",
+    "sigmoid",
+    "silu",
+    "softplus",
+    "softsign",
+    "tanh",
+]
+"""Names of `keras.activations`."""
+
+ClassWeights = Literal["balanced"] | dict[str, NonNegativeFloat] | None
+
+
+class FreezeUntil(Section):
+    """All layers of a backbone before the one of this name keep their weights."""
+
+    until: str
+
+
+Freeze = bool | FreezeUntil
+"""Which layers of a backbone keep their weights; see `presets.freeze`."""
+
+
+class LabelPrepare(Section):
+    """Which label an example has. A task's `Prepare` adds what is done to its inputs.
+
+    `class_weights` multiply each training example's loss: "balanced" is n / (k * count), as
+    scikit-learn's `compute_class_weight`; a dict gives weights by class name, 1 for classes that it
+    does not name.
+    """
+
+    label_feature: str = "label"
+    class_weights: ClassWeights = None
+
+
+class Loss(Section):
+    """Cross-entropy; `label_smoothing` spreads that share evenly over all classes."""
+
+    label_smoothing: Fraction = 0.0
+
+
+class Metrics(Section):
+    """`top_k`: also count as right where the label is among the k likeliest classes."""
+
+    top_k: Annotated[int, Field(ge=2)] | None = None
+
+
+class ClassifierConfig(TaskConfig):
+    """The sections of a config that `classifier.Classifier` reads."""
+
+    prepare: LabelPrepare = LabelPrepare()
+    loss: Loss = Loss()
+    metrics: Metrics = Metrics()

@@ -1,0 +1,56 @@
+"""Text classification: one label for each text.
+
+Joins preparation (`data.py`), networks and word vectors; loss, answer and evaluation are those of
+every classifier. A request carries one text for each example; the answer names the likeliest class
+and gives all probabilities.
+"""
+
+import logging
+
+from penstock.models.classification.classifier import Classifier
+from penstock.models.text.classification import embeddings, networks, preset
+from penstock.models.text.classification.config import Preset
+from penstock.models.text.classification.data import Data, padded
+
+_LOG = logging.getLogger(__name__)
+
+
+class Task(Classifier, Data):
+    """Text classification; `self.config` is a `config.Config`.
+
+    Answers to unusual texts: the empty string, and blanks and control characters alone, are answered
+    as one unknown word; emoji are words like others; of a script that the training texts lack every
+    word is unknown (no byte is, with subwords); of a long text the first `prepare.max_length` tokens
+    are read. There is no text that gives an error.
+    """
+
+    def training_inputs(self, inputs, targets, state):
+        """Padded to `max_length`, where `train.buckets` has not padded already."""
+        del state
+        return padded(inputs, self.prepare.max_length), targets
+
+    def build(self, state):
+        """int32 [batch, length] -> float32 logits [batch, classes]."""
+        config, length = self.config.model, self.prepare.max_length
+        classes = len(self.class_names(state))
+        if isinstance(config, Preset):
+            return preset.build(config, self.prepare.preset, length, classes)
+        model = networks.build(config, self.num_ids(state), length, classes)
+        if config.embeddings is not None:
+            self._place_vectors(networks.embedding_layer(model), state)
+        return model
+
+    def decode(self, model, inputs, state):
+        """See `Classifier.decode`; takes ragged ids as they are prepared, and padded ones."""
+        return super().decode(model, padded(inputs), state)
+
+    def _place_vectors(self, layer, state):
+        config = self.config.model
+        words = ("", "", *state["words"])
+        [initial] = layer.get_weights()
+        vectors, known = embeddings.filled(initial, words, config.embeddings)
+        layer.set_weights([vectors])
+        layer.trainable = not config.freeze_embeddings
+        wanted = len(state["words"])
+        share = f"{known:,} of {wanted:,} words ({known / max(wanted, 1):.1%})"
+        _LOG.info("%s has vectors of %s; the others begin at random.", config.embeddings, share)
