@@ -7,7 +7,7 @@ import io
 import json
 import wave
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -111,6 +111,14 @@ def _image(pixels, encoding) -> bytes:
     return stream.getvalue()
 
 
+def _small_resnet() -> Case:
+    """The same images, by a residual network on a backbone of KerasHub's kind."""
+    model = {"type": "small_resnet", "filters": [8, 12], "blocks": 1, "dropout": 0.1, "l2": 1e-4}
+    augment = {"random_erasing": {"probability": 0.8}, "cut_mix": {}}
+    config = {"prepare": {"height": 8, "width": 8}, "model": model, "augment": augment}
+    return replace(_classification(), config=config, results={})
+
+
 def _reversal() -> Case:
     """Words with an umlaut, one empty and one too long."""
     words = ["stone", "water", "gate", "pipe", "flow", "mühle", "rad", "turbine", "river", "lake"]
@@ -188,7 +196,9 @@ def _texts() -> Case:
     )
 
 
-CASES = {make.__name__: make for make in (_classification, _reversal, _tones, _texts)}
+CASES = {
+    make.__name__: make for make in (_classification, _small_resnet, _reversal, _tones, _texts)
+}
 
 
 @pytest.fixture(params=CASES.values(), ids=[name.strip("_") for name in CASES])
