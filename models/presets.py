@@ -41,6 +41,11 @@ def read_backbone(preset: str, *, weights: bool = True, setting: str = "model.pr
                 f"`{setting}`: the preset {preset!r} is not on this machine and cannot be "
                 "downloaded, for there is no network. Give the directory of a preset."
             ) from error
+        if "has no config.json" in str(error):  # what KerasHub makes of a failed look-up by `hf://`
+            raise ValueError(
+                f"`{setting}`: there is no preset at {preset!r}, or it cannot be reached: the name is "
+                "wrong, there is no network or no permission. Give the directory of a preset."
+            ) from error
         if "Unknown preset identifier" in str(error):
             raise ValueError(_unknown(preset, setting)) from error
         raise

@@ -21,8 +21,9 @@ from PIL import Image as PILImage
 from penstock.models.locate import data_class, task_class
 from penstock.pipelines import examples
 from penstock.pipelines.example_codec import fault_of, serialise
-from penstock.pipelines.features import Image, Label, Text
+from penstock.pipelines.features import Audio, Image, Label, Text
 from penstock.pipelines.inputs import inputs
+from penstock.pipelines.media import audio_files
 from penstock.pipelines.running.beam_runner import new_pipeline
 from penstock.pipelines.sources import locate
 from penstock.pipelines.sources.source import BadRecord
@@ -58,6 +59,7 @@ def folder(tmp_path, monkeypatch, small_data):
     """The current folder, with what the configs expect to find there."""
     for name in ("first", "second", "third"):
         write_photo(tmp_path / "photos" / name / "1.png")
+        write_recording(tmp_path / "recordings" / name / "1.wav")
     (tmp_path / "reviews.csv").write_text('text,label\n"Good, really.",good\nBad!,bad\n')
     (tmp_path / "data").symlink_to(small_data)
     monkeypatch.chdir(tmp_path)
@@ -69,6 +71,11 @@ def write_photo(path: Path) -> None:
     PILImage.new("RGB", (40, 30), "red").save(path)
 
 
+def write_recording(path: Path) -> None:
+    path.parent.mkdir(parents=True)
+    path.write_bytes(audio_files.from_samples(np.zeros(100), 8000))
+
+
 def generated(feature, index: int, generator):
     """The raw form of one value of a feature."""
     if isinstance(feature, Image):
@@ -76,6 +83,8 @@ def generated(feature, index: int, generator):
         stream = io.BytesIO()
         PILImage.fromarray(pixels if feature.channels == 3 else pixels[:, :, 0]).save(stream, "PNG")
         return stream.getvalue()
+    if isinstance(feature, Audio):
+        return audio_files.from_samples(generator.normal(0, 0.1, 4000), 8000)
     if isinstance(feature, Text):
         return f"{generator.choice(WORDS)} film {generator.choice(WORDS)} !"
     assert isinstance(feature, Label), f"Say here how a {feature.kind} is generated."

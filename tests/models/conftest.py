@@ -7,7 +7,7 @@ import io
 import json
 import wave
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -111,6 +111,14 @@ def _image(pixels, encoding) -> bytes:
     return stream.getvalue()
 
 
+def _small_resnet() -> Case:
+    """The same images, by a residual network on a backbone of KerasHub's kind."""
+    model = {"type": "small_resnet", "filters": [8, 12], "blocks": 1, "dropout": 0.1, "l2": 1e-4}
+    augment = {"random_erasing": {"probability": 0.8}, "cut_mix": {}}
+    config = {"prepare": {"height": 8, "width": 8}, "model": model, "augment": augment}
+    return replace(_classification(), config=config, results={})
+
+
 def _reversal() -> Case:
     """Words with an umlaut, one empty and one too long."""
     words = ["stone", "water", "gate", "pipe", "flow", "mühle", "rad", "turbine", "river", "lake"]
@@ -148,12 +156,55 @@ def _tones() -> Case:
     )
 
 
-def _wav(waveform) -> bytes:
+def _keywords() -> Case:
+    """Tones of 300, 900 and 2700 Hz of several rates and lengths, mono and stereo, one silent."""
+    generator = np.random.default_rng(0)
+    label = np.arange(EXAMPLES) % 3
+    rates = [8000, 8000, 8000, 16000, 8000, 11025]
+    recordings = []
+    for n, k in enumerate(label):
+        rate = rates[n % 6]
+        seconds = 0.1 if n == 4 else 0.4 if n == 7 else 0.25
+        time = np.arange(round(seconds * rate)) / rate
+        sine = np.sin(2 * np.pi * 300 * 3**k * time) + generator.normal(0, 0.1, len(time))
+        channels = (
+            np.stack([sine, 0.5 * sine], axis=1) if n % 5 == 3 else 0 * sine if n == 10 else sine
+        )
+        recordings.append(_wav(channels, rate))
+    return Case(
+        name="speech.keyword_spotting",
+        config={
+            "prepare": {"sample_rate_hz": 8000, "seconds": 0.25, "class_weights": "balanced"},
+            "spectrogram": {"mel_bands": 20},
+            "model": {
+                "type": "crnn",
+                "filters": [8],
+                "pooling": [3, 2],
+                "units": 8,
+                "dropout": 0.1,
+            },
+            "augment": {
+                "speed": 0.1,
+                "shift_ms": 20.0,
+                "gain_db": 6.0,
+                "noise": {},
+                "spec_augment": {"time_masks": 1, "time_ms": 32.0, "bands": 2},
+            },
+        },
+        source={"audio": Audio(), "label": Label(names=("low", "mid", "high"))},
+        results={"label_counts": {"0": 4, "1": 4, "2": 4}},
+        raw={"audio": np.array(recordings, object), "label": label.astype(np.int64)},
+        augments=True,
+    )
+
+
+def _wav(waveform, rate=8000) -> bytes:
+    """Samples [frames] or [frames, channels], -2..2."""
     stream = io.BytesIO()
     with wave.open(stream, "wb") as file:
-        file.setnchannels(1)
+        file.setnchannels(waveform.size // len(waveform))
         file.setsampwidth(2)
-        file.setframerate(8000)
+        file.setframerate(rate)
         file.writeframes((waveform * 16000).clip(-32768, 32767).astype("<i2").tobytes())
     return stream.getvalue()
 
@@ -188,7 +239,10 @@ def _texts() -> Case:
     )
 
 
-CASES = {make.__name__: make for make in (_classification, _reversal, _tones, _texts)}
+CASES = {
+    make.__name__: make
+    for make in (_classification, _small_resnet, _reversal, _tones, _texts, _keywords)
+}
 
 
 @pytest.fixture(params=CASES.values(), ids=[name.strip("_") for name in CASES])

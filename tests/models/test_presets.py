@@ -116,6 +116,15 @@ def test_a_missing_network_is_said_in_one_line(monkeypatch):
     assert "\n" not in str(caught.value)
 
 
+def test_a_look_up_that_fails_is_said_likewise(monkeypatch):
+    def look_up(preset, **arguments):
+        raise ValueError(f"Preset {preset} has no config.json. Make sure the URI ...")
+
+    monkeypatch.setattr(presets.keras_hub.models.Backbone, "from_preset", look_up)
+    with pytest.raises(ValueError, match="no preset at 'hf://a/b', or it cannot be reached"):
+        presets.read_backbone("hf://a/b")
+
+
 def test_other_errors_come_through(monkeypatch):
     def load(preset, **arguments):
         raise KeyError("registered_name")

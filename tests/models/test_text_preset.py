@@ -3,8 +3,10 @@
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from penstock.models.text.classification.config import Config
+from penstock.models.text.classification.data import padded
 from penstock.models.text.classification.task import Task
 from penstock.models.text.classification.word_piece import Rules, WordPiece
 from penstock.pipelines.features import Label, Text
@@ -118,6 +120,32 @@ def test_a_missing_preset_shows_before_the_run(preset, tmp_path):
     config = task(preset[0]).config
     assert config.check() == []
     assert {"config.json", "tokenizer.json"} <= {path.name for path in config.files()}
+
+
+def test_a_preset_without_a_tokenizer_shows_too(preset, tmp_path, state):
+    preset[1].save_to_preset(str(tmp_path))
+    [fault] = task(tmp_path).config.check()
+    assert "`prepare.preset` must hold a tokenizer" in fault
+    with pytest.raises(ValueError, match="whose tokenizer cannot be read"):
+        task(tmp_path).prepare_inputs({"text": np.array(["the"])}, state)
+
+
+def test_a_saved_model_needs_tensorflow_alone(preset, state, tmp_path):
+    """What it is made of are ops of TensorFlow's own; it gives the ids that eager code gives."""
+    ours = task(preset[0])
+    eager = padded(ours.prepare_inputs({"text": np.array(TEXTS)}, state))
+
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="text")])
+    def ids(text):
+        return {"ids": padded(ours.prepare_inputs({"text": text}, state))}
+
+    module = tf.Module()
+    module.resources = state.resources()
+    tf.saved_model.save(module, str(tmp_path), {"serving_default": ids})
+    served = tf.saved_model.load(str(tmp_path)).signatures["serving_default"]
+    np.testing.assert_array_equal(served(text=tf.constant(TEXTS))["ids"], eager)
+    ops = {operation.type for operation in served.graph.get_operations()}
+    assert not {name for name in ops if "Wordpiece" in name or "Normalize" in name}
 
 
 def test_another_kind_of_tokenizer_is_refused(tmp_path, state):

@@ -7,7 +7,7 @@ import pytest
 
 from penstock.pipelines import example_codec, examples, tfrecord
 from penstock.pipelines.ingest import splits
-from penstock.tfx.report import evaluation, mistakes, samples
+from penstock.tfx.report import evaluation, mistakes, samples, write
 from penstock.tfx.report.collect import Run
 
 
@@ -84,6 +84,23 @@ def test_a_file_that_is_cut_off_is_read_as_far_as_it_goes(tmp_path):
     with open(tmp_path / "rows.jsonl", "a") as file:
         file.write('{"key": "b", "lo')
     assert _keys(mistakes.section(run, "test")) == ["a"]
+
+
+def test_a_recording_is_seen_and_heard(made_data, tmp_path):
+    folder = tmp_path / "examples"
+    folder.mkdir()
+    made_data._examples(made_data.Chosen(("speech", "class"), False), folder, None)
+    metrics = {"split": "test", "examples": 40, "confidence": 0.95, "overall": {}, "slices": []}
+    rows = [{"key": f"test/<i>{n}</i>.png", "log_loss": 1.0 + n} for n in range(2)]
+    run = _run(tmp_path, rows, metrics)
+    run.artifacts["Examples"] = folder
+    page = write.render(run)
+    _, shown = page.split('<figure class="mistakes">')
+    assert shown.count('alt="Spectrogram of test/&lt;i&gt;') == 2
+    # 1,600 and 1,680 samples at 8 kHz.
+    assert "0.2 s, 8 kHz, mono" in shown
+    assert "0.21 s, 8 kHz, mono" in shown
+    assert shown.count("data:audio/wav;base64,") == 2
 
 
 def _entry(value):

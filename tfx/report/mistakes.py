@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 
-from penstock.tfx.report import formats, samples
+from penstock.tfx.report import formats, samples, sounds
 from penstock.tfx.report.collect import Run
 
 SHOWN = 12
@@ -36,6 +36,7 @@ def section(run: Run, split: str) -> dict | None:
     except (KeyError, OSError, ValueError):
         found = {}
     rows = [_row(row, found.get(str(row.get("key")))) for row in chosen]
+    sounds.limit_played([row["example"] and row["example"]["sound"] for row in rows])
     return {
         "rows": rows,
         "order": order,

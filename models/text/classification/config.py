@@ -12,7 +12,7 @@ from penstock.models.classification.config import (
     Freeze,
     LabelPrepare,
 )
-from penstock.models.preset_files import preset_faults, preset_files
+from penstock.models.preset_files import is_directory_name, preset_faults, preset_files
 from penstock.pipelines.config import Config as Section
 
 LEAST_SUBWORDS = 261
@@ -202,11 +202,24 @@ class Config(ClassifierConfig):
     def check(self) -> list[str]:
         """A preset or a file of word vectors that is not there."""
         preset, vectors = self.prepare.preset, getattr(self.model, "embeddings", None)
-        faults = [] if preset is None else preset_faults(preset, "prepare.preset")
+        faults = [] if preset is None else self._preset_faults(preset)
         if vectors is not None and not vectors.is_file():
             faults.append(
                 f"`model.embeddings` must name a file of word vectors. Received: {str(vectors)!r}, "
                 "where there is none."
+            )
+        return faults
+
+    def _preset_faults(self, preset):
+        faults = preset_faults(preset, "prepare.preset")
+        if (
+            not faults
+            and is_directory_name(preset)
+            and not Path(preset, "tokenizer.json").is_file()
+        ):
+            faults.append(
+                "`prepare.preset` must hold a tokenizer, with a `tokenizer.json`. Received: "
+                f"{preset!r}, which has none. `save_to_preset` of the tokenizer adds it."
             )
         return faults
 

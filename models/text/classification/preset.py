@@ -81,7 +81,14 @@ def _tokenizer(preset):
     """The preset's KerasHub tokenizer, which must be one that can be applied by TensorFlow alone."""
     import keras_hub
 
-    tokenizer = keras_hub.models.Tokenizer.from_preset(preset)
+    try:
+        tokenizer = keras_hub.models.Tokenizer.from_preset(preset)
+    except Exception as error:  # each way of downloading raises its own
+        raise ValueError(
+            "`prepare.preset` must be the directory of a KerasHub preset, or the name of one where "
+            f"there is a network. Received: {preset!r}, whose tokenizer cannot be read "
+            f"({type(error).__name__}: {str(error).splitlines()[0] if str(error) else 'no reason'})."
+        ) from error
     if not isinstance(tokenizer, keras_hub.tokenizers.WordPieceTokenizer):
         raise ValueError(
             "`prepare.preset` must have a WordPiece tokenizer (BERT, DistilBERT, ELECTRA), because "

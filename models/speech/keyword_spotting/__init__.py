@@ -1,0 +1,6 @@
+"""Keyword spotting: one label for each short recording.
+
+`wav.py`, `resampling.py` and `waveforms.py` take a WAV file of any rate to samples of one rate and
+length, inside the graph; `spectrogram.py` and `networks.py` are the model, `augmentation.py` the
+random changes in training. Begin with `task.py`; `config.py` holds every setting with its default.
+"""

@@ -1,0 +1,240 @@
+"""Every setting of keyword spotting, with its default and its limits (no TensorFlow here)."""
+
+import math
+from typing import Annotated, Literal
+
+from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, model_validator
+
+from penstock.models.classification.config import ClassifierConfig, Fraction, LabelPrepare
+from penstock.pipelines.config import Config as Section
+
+Pair = tuple[PositiveInt, PositiveInt]
+"""Frames, mel bands."""
+
+
+class Prepare(LabelPrepare):
+    """From a WAV file to a waveform of one rate and length.
+
+    Any rate from 4 to 192 kHz becomes `sample_rate_hz`, several channels become their mean. The middle
+    `seconds` of a longer recording are kept; a shorter one lies in the middle, in silence.
+    """
+
+    audio_feature: str = "audio"
+    sample_rate_hz: Annotated[int, Field(ge=4_000, le=192_000)] = 16_000
+    seconds: Annotated[float, Field(gt=0.0, le=60.0)] = 1.0
+
+    @property
+    def samples(self) -> int:
+        """Length of a prepared waveform."""
+        return max(1, round(self.seconds * self.sample_rate_hz))
+
+
+class Spectrogram(Section):
+    """Power in `mel_bands` triangular bands from `min_hz` to `max_hz` (null: half the rate), in dB.
+
+    A window of `window_ms` every `hop_ms`, each in the middle of its frame.
+    """
+
+    window_ms: PositiveFloat = 32.0
+    hop_ms: PositiveFloat = 16.0
+    mel_bands: PositiveInt = 40
+    min_hz: NonNegativeFloat = 20.0
+    max_hz: PositiveFloat | None = None
+
+    def window(self, rate_hz: int) -> int:
+        """Samples of a window."""
+        return max(1, round(self.window_ms * rate_hz / 1000))
+
+    def hop(self, rate_hz: int) -> int:
+        """Samples from one window to the next."""
+        return max(1, round(self.hop_ms * rate_hz / 1000))
+
+    def fft_length(self, rate_hz: int) -> int:
+        """The power of two that holds a window, at least 2."""
+        return max(2, 1 << (self.window(rate_hz) - 1).bit_length())
+
+    def highest_hz(self, rate_hz: int) -> float:
+        """Upper edge of the highest band."""
+        return rate_hz / 2 if self.max_hz is None else self.max_hz
+
+    def empty_bands(self, rate_hz: int) -> int:
+        """How many bands lie between two frequencies of the Fourier transform, and so see nothing."""
+        low, high = mel(self.min_hz), mel(self.highest_hz(rate_hz))
+        step = (high - low) / (self.mel_bands + 1)
+        fft = self.fft_length(rate_hz)
+        places = [(mel(k * rate_hz / fft) - low) / step for k in range(1, fft // 2 + 1)]
+        # Band b is a triangle from place b to b + 2.
+        seen = {b for p in places for b in range(math.floor(p) - 1, math.ceil(p))}
+        return len(set(range(self.mel_bands)) - seen)
+
+
+def mel(hz: float) -> float:
+    """Pitch of a frequency (O'Shaughnessy 1987; HTK Book, section 5.4)."""
+    return 2595.0 * math.log10(1.0 + hz / 700.0)
+
+
+class Network(Section):
+    """What all networks share. `dropout` comes before each dense layer.
+
+    `normalization_momentum` is how slowly the moving statistics of batch normalisation follow, that of
+    the spectrogram's bands included; Keras's default of 0.99 needs some 500 steps.
+    """
+
+    dropout: Fraction = 0.0
+    normalization_momentum: Fraction = 0.9
+
+
+class CNN(Network):
+    """Two convolutions, a linear bottleneck, a dense layer: Sainath and Parada (Interspeech 2015).
+
+    As `cnn-trad-fpool3` there, with half the filters, and pooling in time too, for a tenth of the
+    products. The first convolution is pooled.
+    """
+
+    type: Literal["cnn"]
+    filters: Pair = (32, 32)
+    first_kernel: Pair = (20, 8)
+    second_kernel: Pair = (10, 4)
+    pooling: Pair = (2, 3)
+    bottleneck_units: PositiveInt = 32
+    dense_units: PositiveInt = 128
+
+
+class DSCNN(Network):
+    """Depthwise-separable convolutions: Zhang et al., "Hello Edge" (arXiv:1711.07128), DS-CNN (S).
+
+    A convolution of `first_kernel` by `first_strides`, then `blocks` times depthwise and pointwise,
+    each with batch normalisation and ReLU, then the average over time and bands.
+    """
+
+    type: Literal["ds_cnn"]
+    filters: PositiveInt = 64
+    first_kernel: Pair = (10, 4)
+    first_strides: Pair = (2, 2)
+    blocks: PositiveInt = 4
+    kernel: Pair = (3, 3)
+
+
+class CRNN(Network):
+    """Convolutions, then gated recurrent units over time: after Arik et al. (arXiv:1703.05390).
+
+    For each number of `filters` a convolution, batch normalisation, ReLU and max pooling by `pooling`;
+    then `recurrent_layers` of `units` each way. `recurrent_pooling` makes a vector of the last ones.
+    The paper has one convolution with strides, and the last state.
+    """
+
+    type: Literal["crnn"] = "crnn"
+    filters: Annotated[tuple[PositiveInt, ...], Field(min_length=1)] = (32, 64)
+    kernel: Pair = (3, 3)
+    pooling: Pair = (2, 2)
+    units: PositiveInt = 64
+    recurrent_layers: PositiveInt = 1
+    bidirectional: bool = True
+    recurrent_pooling: Literal["last", "average", "max"] = "average"
+
+
+class Noise(Section):
+    """Background noise, added with `probability`, as loud as a ratio drawn from `snr_db` says.
+
+    The ratio is that of the waveform's mean power, its silence included, to the noise's. White has
+    equal power at all frequencies, pink an equal one in each octave.
+    """
+
+    colour: Literal["white", "pink", "either"] = "either"
+    probability: Annotated[float, Field(gt=0.0, le=1.0)] = 0.8
+    snr_db: tuple[float, float] = (5.0, 30.0)
+
+    @model_validator(mode="after")
+    def _ascends(self):
+        if self.snr_db[0] > self.snr_db[1]:
+            raise ValueError(f"`snr_db` must ascend. Received: {list(self.snr_db)}. Swap the two.")
+        return self
+
+
+class SpecAugment(Section):
+    """Masks over the normalised spectrogram (Park et al., arXiv:1904.08779), without time warping.
+
+    Each mask is up to `time_ms` or up to `bands` wide, drawn uniformly; what it covers becomes 0, the
+    mean of the band.
+    """
+
+    time_masks: Annotated[int, Field(ge=0)] = 2
+    time_ms: NonNegativeFloat = 100.0
+    frequency_masks: Annotated[int, Field(ge=0)] = 2
+    bands: Annotated[int, Field(ge=0)] = 8
+
+
+class Augment(Section):
+    """Random changes in training, in this order; all are off by default.
+
+    A waveform is played faster or slower by up to the fraction `speed` (Ko et al., Interspeech 2015),
+    shifted by up to `shift_ms` either way, made louder or softer by up to `gain_db`, each drawn
+    uniformly, and gets `noise`. `spec_augment` is a layer of the model.
+    """
+
+    speed: Annotated[float, Field(ge=0.0, le=0.5)] = 0.0
+    shift_ms: NonNegativeFloat = 0.0
+    gain_db: NonNegativeFloat = 0.0
+    noise: Noise | None = None
+    spec_augment: SpecAugment | None = None
+
+
+class Config(ClassifierConfig):
+    """The task's sections of a config."""
+
+    prepare: Prepare = Prepare()
+    spectrogram: Spectrogram = Spectrogram()
+    model: Annotated[CNN | DSCNN | CRNN, Field(discriminator="type")] = CRNN()
+    augment: Augment = Augment()
+
+    @property
+    def frames(self) -> int:
+        """Of the spectrogram."""
+        return 1 + self.prepare.samples // self.spectrogram.hop(self.prepare.sample_rate_hz)
+
+    @model_validator(mode="after")
+    def _fits(self):
+        faults = _spectrogram_faults(self.prepare, self.spectrogram)
+        faults += _pooling_faults(self.model, self.frames, self.spectrogram.mel_bands)
+        if faults:
+            raise ValueError(" ".join(faults))
+        return self
+
+
+def _spectrogram_faults(prepare: Prepare, spectrogram: Spectrogram) -> list[str]:
+    rate, faults = prepare.sample_rate_hz, []
+    # Half a window is mirrored at both ends, and must be there.
+    if spectrogram.fft_length(rate) // 2 >= prepare.samples:
+        faults.append(
+            f"`spectrogram.window_ms` must be shorter than the recording. Received: "
+            f"{spectrogram.window_ms:g} ms, prepare.seconds={prepare.seconds:g}. Lower it, or raise "
+            "`prepare.seconds`."
+        )
+    high = spectrogram.highest_hz(rate)
+    if not spectrogram.min_hz < high <= rate / 2:
+        faults.append(
+            f"`spectrogram.min_hz` and `max_hz` must ascend, up to half of `prepare.sample_rate_hz` "
+            f"({rate / 2:g}). Received: {spectrogram.min_hz:g}, {high:g}."
+        )
+    elif spectrogram.empty_bands(rate):
+        faults.append(
+            f"`spectrogram.mel_bands` are too many for the window: {spectrogram.empty_bands(rate)} "
+            f"would be empty. Received: mel_bands={spectrogram.mel_bands}, "
+            f"window_ms={spectrogram.window_ms:g}. Lower the former, or raise the latter."
+        )
+    return faults
+
+
+def _pooling_faults(model: CNN | DSCNN | CRNN, frames: int, bands: int) -> list[str]:
+    """The last pooling must still find a whole window."""
+    if isinstance(model, DSCNN):
+        return []
+    times = len(model.filters) if isinstance(model, CRNN) else 1
+    needed = tuple(size**times for size in model.pooling)
+    if needed[0] <= frames and needed[1] <= bands:
+        return []
+    return [
+        f"`model.pooling` needs at least {needed[0]} frames and {needed[1]} mel bands. Received: "
+        f"{frames} frames, {bands} bands. Lower `model.pooling`, give `model.filters` fewer numbers "
+        "or lower `spectrogram.hop_ms`."
+    ]

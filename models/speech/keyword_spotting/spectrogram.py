@@ -1,0 +1,63 @@
+"""Log-mel spectrograms as a Keras layer.
+
+Comes in: waveforms, int16 [batch, samples]. Goes out: dB, float32 [batch, frames, bands].
+"""
+
+import keras
+from keras import layers, ops
+
+NO_LIMIT_DB = 1000.0
+"""Above any range of float32 powers: Keras limits the range by the loudest of the whole batch, so
+that one recording's answer would depend on the others in its request."""
+
+
+@keras.saving.register_keras_serializable(package="penstock")
+class LogMel(layers.Layer):
+    """10 log10 of the power in mel bands, at least -100 dB.
+
+    `keras.layers.MelSpectrogram` (Hann windows, frames centred by reflection, HTK's triangles of height
+    1) with three things around it: integers are scaled to -1..1, time comes first, and the shape
+    of what comes out is inferred (the layer itself names one frame too many for some lengths). In
+    float32 under any policy: 16 bits do not hold a power.
+
+    Args:
+        rate_hz: of the waveforms.
+        window, hop, fft_length: in samples.
+        bands: how many.
+        min_hz, max_hz: edges of the lowest and the highest band.
+    """
+
+    def __init__(
+        self, rate_hz, window, hop, fft_length, bands, min_hz, max_hz, name="log_mel", **kwargs
+    ):
+        super().__init__(name=name, **{**kwargs, "dtype": "float32"})
+        self.settings = {
+            "rate_hz": rate_hz,
+            "window": window,
+            "hop": hop,
+            "fft_length": fft_length,
+            "bands": bands,
+            "min_hz": min_hz,
+            "max_hz": max_hz,
+        }
+        self.mel = layers.MelSpectrogram(
+            fft_length=fft_length,
+            sequence_length=window,
+            sequence_stride=hop,
+            sampling_rate=rate_hz,
+            num_mel_bins=bands,
+            min_freq=min_hz,
+            max_freq=max_hz,
+            top_db=NO_LIMIT_DB,
+            dtype="float32",
+            name="mel",
+        )
+
+    def build(self, input_shape):
+        self.mel.build(input_shape)
+
+    def call(self, waveforms):
+        return ops.swapaxes(self.mel(ops.cast(waveforms, "float32") / 32768.0), 1, 2)
+
+    def get_config(self):
+        return {**super().get_config(), **self.settings}
