@@ -4,9 +4,12 @@ Comes in: paths. Goes out: the bytes of any rows, row i being the i-th record of
 Each batch of rows that the kernel does not have in memory is first announced to it
 (`POSIX_FADV_WILLNEED`), so that it reads them at the same time; each is then taken with one `pread`.
 Measured on a virtual disk, records of 20 KB in random order: 43 to 100 µs a record when nothing is
-cached (not announced 190 to 250); records of 0.4 KB that are cached: 2.3 µs (announced all the same 4).
+cached (not announced 190 to 250). Rows that it has are taken from the mapped file: every `pread` lets go
+of Python's lock, and threads that take turns at it need 10.8 µs a record of 0.9 KB in tf.data, mapped
+6.5 (two cores). A file that is cut off meanwhile ends the process; the next one says so in words.
 """
 
+import mmap
 import os
 import struct
 from collections.abc import Sequence
@@ -22,6 +25,10 @@ _HEADER_BYTES, _FOOTER_BYTES = 12, 4
 _LENGTH = struct.Struct("<Q")
 _OPEN_FILES = 64
 """So many are open at a time, in each thread."""
+_MOST_MAPPED = 4096
+"""Of more files none is mapped: a process may have 65,530 mappings."""
+_SAMPLED_ROWS = 8
+"""Of the files that are open, to find out whether the kernel has what a batch needs."""
 
 
 class RecordIndex:
@@ -44,6 +51,8 @@ class RecordIndex:
         self._offsets = np.concatenate([offsets for offsets, _ in found] or [_none()])
         self._lengths = np.concatenate([lengths for _, lengths in found] or [_none()])
         self._first_rows = np.cumsum([0, *counts])
+        mapped = len(self._paths) <= _MOST_MAPPED
+        self._maps = [_mapped(path) if mapped else None for path in self._paths]
 
     def __len__(self) -> int:
         return len(self._offsets)
@@ -75,16 +84,25 @@ class RecordIndex:
             opened = [os.open(self._paths[file], os.O_RDONLY) for file, _ in parts]
             for descriptor in opened:
                 stack.callback(os.close, descriptor)
-            # All are announced before one is waited for.
-            for descriptor, (file, rows) in zip(opened, parts, strict=True):
-                ends = self._offsets[rows[[0, -1]]].tolist()
-                if not all(_is_cached(descriptor, offset) for offset in ends):
-                    self._advise(descriptor, file, rows)
+            sampled = -(-_SAMPLED_ROWS // len(parts))
+            cached = []
             for descriptor, (_, rows) in zip(opened, parts, strict=True):
+                some = self._offsets[rows[:: -(-len(rows) // sampled)]].tolist()
+                cached.append(all(_is_cached(descriptor, offset) for offset in some))
+            # All are announced before one is waited for.
+            for descriptor, (file, rows), is_cached in zip(opened, parts, cached, strict=True):
+                if not is_cached:
+                    self._advise(descriptor, file, rows)
+            for descriptor, (file, rows), is_cached in zip(opened, parts, cached, strict=True):
                 # Lists: an element of an array costs Python five times as much as one of a list.
-                sizes = (self._lengths[rows] + _FOOTER_BYTES).tolist()
                 offsets = self._offsets[rows].tolist()
-                records += map(os.pread, repeat(descriptor), sizes, offsets)
+                sizes = self._lengths[rows] + _FOOTER_BYTES
+                if is_cached and self._maps[file] is not None:
+                    ends = (self._offsets[rows] + sizes).tolist()
+                    whole = self._maps[file]
+                    records += [whole[a:b] for a, b in zip(offsets, ends, strict=True)]
+                else:
+                    records += map(os.pread, repeat(descriptor), sizes.tolist(), offsets)
         return records
 
     def _check(self, rows, records, data):
@@ -144,6 +162,14 @@ def _scan(path):
             "complete TFRecord file. Run the step that wrote it again."
         )
     return np.array(offsets, np.int64), np.array(lengths, np.int64)
+
+
+def _mapped(path):
+    """The file in memory as far as the kernel has it; None of an empty one."""
+    with open(path, "rb") as file:
+        if not os.fstat(file.fileno()).st_size:
+            return None
+        return mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ)
 
 
 def _none():
