@@ -146,7 +146,8 @@ def _images():
 
 
 def _recordings():
-    digits = {f"recordings/{n % 10}_lucas_{n}.wav": wav(8000, n) for n in range(ROWS)}
+    speakers = ("lucas", "theo", "nicolas")
+    digits = {f"recordings/{n % 10}_{speakers[n % 3]}_{n}.wav": wav(8000, n) for n in range(ROWS)}
     spoken = {f"wavs/p239_{n:03}.wav": wav(16000, n) for n in range(ROWS)}
     listed = "".join(f'p239_{n:03}|It\'s "{n}", no?\n' for n in range(ROWS))
     return {

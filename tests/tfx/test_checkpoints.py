@@ -138,7 +138,10 @@ VARIANTS = {
 @pytest.fixture(scope="module", params=VARIANTS.values(), ids=VARIANTS)
 def variant(request):
     """A config and how it ends when nothing disturbs it."""
-    changed = config(**request.param)
+    return undisturbed(config(**request.param))
+
+
+def undisturbed(changed):
     reference = train(changed)
     assert reference[0].epochs < 12  # Early stopping has stopped.
     return changed, reference
@@ -153,9 +156,15 @@ def interrupted(tmp_path_factory):
     return directory
 
 
-@pytest.mark.parametrize("steps", [4, 7], ids=["end-of-epoch", "mid-epoch"])
-def test_killed_run_ends_as_if_undisturbed(variant, steps, tmp_path):
-    changed, reference = variant
+def test_a_run_killed_in_mid_epoch_ends_as_if_undisturbed(variant, tmp_path):
+    kill_and_compare(*variant, 7, tmp_path)
+
+
+def test_a_run_killed_at_the_end_of_an_epoch_ends_as_if_undisturbed(tmp_path):
+    kill_and_compare(*undisturbed(config(**VARIANTS["early-stopping"])), 4, tmp_path)
+
+
+def kill_and_compare(changed, reference, steps, tmp_path):
     with pytest.raises(KeyboardInterrupt):
         train(changed, tmp_path, kill=(steps // changed.steps_per_execution,))
     reports = []

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from penstock.models.task import Task
 from penstock.tfx.training import export, golden
 from penstock.tfx.training.model_digest import architecture, content_digest
 
@@ -175,7 +176,7 @@ class Forgetful(keras.layers.Layer):
         return {"name": self.name}
 
 
-class NumbersTask:
+class NumbersTask(Task):
     """x float32 [batch, 2] -> {"y": float32 [batch, 1], "word": string [batch]}."""
 
     def __init__(self, factor=1.0):
