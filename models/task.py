@@ -124,3 +124,22 @@ class Task(Preparation):
         """Anything else worth keeping of an evaluation, as JSON (a confusion matrix)."""
         del columns, state
         return {}
+
+    def explain(self, served, features, columns, state):
+        """What the answers to a few examples rest on; by default nothing is asked.
+
+        The Evaluator calls it with the examples that the model did worst on, a dozen at most, and the
+        report marks the words. A cost of a hundred requests for each example is fair.
+
+        Args:
+            served: the signature `serving_default`: tensors [batch] by name -> dict of tensors.
+            features: their raw input features, dict of numpy arrays [examples].
+            columns: what `evaluate_batch` said of them, and their `key`s.
+
+        Returns:
+            For each example a dict, as JSON: name of a text feature -> list of (start, end, drop),
+            places of words in characters of the text, in its order, and by how much the probability
+            of the given answer drops without the word, -1...1. Empty for nothing.
+        """
+        del served, state, columns
+        return [{}] * len(next(iter(features.values())))

@@ -99,7 +99,10 @@ class Model(Artifact):
 
 
 class Evaluation(Artifact):
-    """`rows.jsonl` (one line for each example), `metrics.json` (overall, slices, intervals)."""
+    """`rows.jsonl` (one line for each example), `metrics.json` (overall, slices, intervals).
+
+    `explanations.json`, of tasks that explain answers: key -> text feature -> words that mattered.
+    """
 
 
 class Blessing(Artifact):

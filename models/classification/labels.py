@@ -23,6 +23,8 @@ class Labels(Preparation):
     def target_features(self, source: Features) -> Features:
         name = self.prepare.label_feature
         label = feature_of_kind(source, name, Label, "prepare.label_feature")
+        if label.optional:
+            raise ValueError(_missing_labels(name, label.names))
         if isinstance(self.prepare.class_weights, dict):
             _check_known(self.prepare.class_weights, label.names)
         return {name: label}
@@ -57,6 +59,17 @@ class Labels(Preparation):
         counts = [state["label_counts"].get(str(label), 0) for label in range(len(names))]
         balanced = sum(counts) / sum(count > 0 for count in counts)
         return [balanced / count if count else 1.0 for count in counts]
+
+
+def _missing_labels(name: str, names: tuple[str, ...]) -> str:
+    """The label of an example that has none is -1, which is no class: the loss would take it."""
+    shown = ", ".join(names[:10]) + (", ..." if len(names) > 10 else "")
+    return (
+        f"`prepare.label_feature` must name a label that every example has. Received: `{name}`, which "
+        "some examples lack. Fill in the missing ones, or tell the source its classes with "
+        f"`data.source.features={{{name}: {{kind: label, names: [{shown}]}}}}`: rows without one are "
+        "then bad records, which go to the quarantine."
+    )
 
 
 def _check_known(weights: dict[str, float], names: tuple[str, ...]) -> None:

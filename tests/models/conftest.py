@@ -160,11 +160,10 @@ def _keywords() -> Case:
     """Tones of 300, 900 and 2700 Hz of several rates and lengths, mono and stereo, one silent."""
     generator = np.random.default_rng(0)
     label = np.arange(EXAMPLES) % 3
-    rates = [8000, 8000, 8000, 16000, 8000, 11025]
     recordings = []
     for n, k in enumerate(label):
-        rate = rates[n % 6]
-        seconds = 0.1 if n == 4 else 0.4 if n == 7 else 0.25
+        rate = 11_025 if n == 5 else 8000
+        seconds = (0.06, 0.12, 0.09, 0.1)[n % 4]
         time = np.arange(round(seconds * rate)) / rate
         sine = np.sin(2 * np.pi * 300 * 3**k * time) + generator.normal(0, 0.1, len(time))
         channels = (
@@ -174,21 +173,21 @@ def _keywords() -> Case:
     return Case(
         name="speech.keyword_spotting",
         config={
-            "prepare": {"sample_rate_hz": 8000, "seconds": 0.25, "class_weights": "balanced"},
-            "spectrogram": {"mel_bands": 20},
+            "prepare": {"sample_rate_hz": 8000, "max_seconds": 0.1, "class_weights": "balanced"},
+            "spectrogram": {"mel_bands": 8},
             "model": {
-                "type": "crnn",
-                "filters": [8],
-                "pooling": [3, 2],
-                "units": 8,
+                "type": "ds_cnn",
+                "filters": 8,
+                "first_kernel": [3, 3],
+                "blocks": 1,
                 "dropout": 0.1,
             },
             "augment": {
                 "speed": 0.1,
                 "shift_ms": 20.0,
                 "gain_db": 6.0,
-                "noise": {},
-                "spec_augment": {"time_masks": 1, "time_ms": 32.0, "bands": 2},
+                "noise": {"colour": "white"},
+                "spec_augment": {"time_masks": 1, "frequency_masks": 1, "bands": 2},
             },
         },
         source={"audio": Audio(), "label": Label(names=("low", "mid", "high"))},

@@ -75,5 +75,15 @@ def test_faults_name_what_there_is(prepare, message):
         preparation(**prepare)[0].target_features(SOURCE)
 
 
+def test_a_label_that_examples_lack_is_refused():
+    source = {"label": Label(names=("cat", "dog"), optional=True)}
+    message = (
+        "Received: `label`, which some examples lack. .*"
+        r"`data.source.features={label: {kind: label, names: \[cat, dog\]}}`"
+    )
+    with pytest.raises(ValueError, match=message):
+        preparation()[0].target_features(source)
+
+
 def test_the_label_is_a_target_feature():
     assert preparation()[0].target_features(SOURCE) == {"label": Label(names=NAMES)}

@@ -13,9 +13,13 @@ SEED = np.array([1, 2], np.int32)
 NOISE = np.random.default_rng(0).normal(0, 1000, (32, 400)).round().astype(np.int16)
 
 
-def augmented(waveforms, seed=SEED, **settings):
-    config = Augment(**settings)
-    return augmentation.augment(tf.constant(waveforms), config, 8000, seed).numpy()
+def augmented(waveforms, lengths=None, **settings):
+    """Waveforms alone, without padding if no lengths are given; else waveforms and lengths."""
+    given = [waveforms.shape[1]] * len(waveforms) if lengths is None else lengths
+    found, changed = augmentation.augment(
+        tf.constant(waveforms), tf.constant(given, tf.int32), Augment(**settings), 8000, SEED
+    )
+    return found.numpy() if lengths is None else (found.numpy(), changed.numpy())
 
 
 def test_nothing_is_the_default():
@@ -35,18 +39,50 @@ def test_a_shift_moves_each_waveform_by_whole_samples_into_silence():
     assert min(shifts) < -20 < 20 < max(shifts)
 
 
-def test_speed_changes_the_pitch_around_the_middle():
+def test_speed_changes_the_pitch():
     """A sine of 1 kHz at 0.8 to 1.2 times its speed has 800 to 1,200 Hz."""
     times = (np.arange(4000) - 2000) / 8000
     sines = np.tile(10_000 * np.cos(2 * np.pi * 1000 * times), (16, 1)).astype(np.int16)
     found = augmented(sines, speed=0.2).astype(float)
     window = np.hanning(2000)
-    # The middle half: a slower one does not fill more, a faster one leaves silence at the ends.
+    # All have so many: the fastest has 3,333.
     spectra = np.abs(np.fft.rfft(found[:, 1000:3000] * window))
     peaks = spectra.argmax(axis=1) * 8000 / 2000
     assert 796 <= peaks.min() < 900
     assert 1100 < peaks.max() <= 1204
-    np.testing.assert_array_equal(found[:, 2000], sines[:, 2000])
+
+
+def test_speed_changes_the_length_as_far_as_there_is_room():
+    """1,000 samples at 0.8 to 1.2 times their speed are 833 to 1,250; of these 1,100 find room."""
+    ramps = np.zeros((64, 1100), np.int16)
+    ramps[:, :1000] = np.arange(1000) * 10 + 1000
+    found, lengths = augmented(ramps, [1000] * 64, speed=0.2)
+    assert 833 <= lengths.min() < 860
+    assert lengths.max() == 1100
+    assert lengths.dtype == np.int32
+    for row, length in zip(found, lengths, strict=True):
+        inner = row[1 : length - 1].astype(int)
+        assert (inner >= 1000).all()
+        assert not row[length:].any()
+        factor = np.diff(inner).mean() / 10
+        assert length == pytest.approx(min(1000 / factor, 1100), abs=1)
+        # The middle stays the middle.
+        assert inner.mean() == pytest.approx(5995, abs=10)
+
+
+def test_nothing_comes_in_behind_the_end():
+    """Neither by a shift nor by noise; both go by the recording, not by the padding."""
+    lengths = np.arange(32) * 10 + 40
+    waveforms = np.where(np.arange(400) < lengths[:, None], NOISE, 0).astype(np.int16)
+    noise = Noise(colour="white", probability=1.0, snr_db=(0.0, 0.0))
+    found, changed = augmented(waveforms, lengths, shift_ms=5.0)
+    np.testing.assert_array_equal(changed, lengths)
+    assert not found[np.arange(400) >= lengths[:, None]].any()
+    found, _ = augmented(waveforms, lengths, noise=noise)
+    assert not found[np.arange(400) >= lengths[:, None]].any()
+    added = (found.astype(float) - waveforms)[:, :40]
+    # As loud as the recording, which has a power of 1e6, however short it is.
+    assert (added**2).mean() == pytest.approx(1e6, rel=0.15)
 
 
 def test_gain_is_one_factor_for_each_waveform():
@@ -95,12 +131,23 @@ def test_changes_do_not_depend_on_each_other():
 @pytest.fixture(scope="module")
 def masked():
     """Ones [200, 50 frames, 40 bands], masked once in time and once in frequency."""
+    return hidden_in(np.ones((200, 50), bool))
+
+
+def hidden_in(mask):
     keras.utils.set_random_seed(0)
-    layer = SpecAugment(time_masks=1, time_width=10, frequency_masks=1, frequency_width=8)
-    ones = np.ones((200, 50, 40), np.float32)
-    np.testing.assert_array_equal(layer(ones), ones)
-    np.testing.assert_array_equal(layer(ones, training=False), ones)
-    return np.asarray(layer(ones, training=True))
+    layer = SpecAugment(time_masks=1, time_share=0.2, frequency_masks=1, frequency_width=8)
+    ones = np.ones((*mask.shape, 40), np.float32)
+    np.testing.assert_array_equal(layer(ones, mask), ones)
+    np.testing.assert_array_equal(layer(ones, mask, training=False), ones)
+    return np.asarray(layer(ones, mask, training=True))
+
+
+def test_masks_over_time_are_a_share_of_the_recording():
+    """Of 20 frames up to 4 are hidden, all of them among the 20."""
+    is_hidden = (hidden_in(np.arange(50) < np.full((200, 1), 20)) == 0).all(axis=2)
+    assert set(is_hidden.sum(axis=1)) == set(range(5))
+    assert is_hidden.any(axis=0).tolist() == [True] * 20 + [False] * 30
 
 
 @pytest.mark.parametrize(("axis", "widest"), [(1, 10), (2, 8)], ids=["time", "frequency"])

@@ -18,7 +18,7 @@ from penstock.tfx.training import export
 
 SOURCE = {"audio": Audio(), "label": Label(names=("yes", "no", "stop"))}
 CONFIG = {
-    "prepare": {"sample_rate_hz": 8000, "seconds": 0.5},
+    "prepare": {"sample_rate_hz": 8000, "max_seconds": 0.5},
     "spectrogram": {"max_hz": 3500.0},
     "model": {"type": "ds_cnn", "filters": 8, "blocks": 1},
 }
@@ -73,6 +73,13 @@ SAME = {
 def test_the_same_sound_gets_the_same_answer(served, recording, tolerance):
     expected, found = np.asarray(served(wav(WORD), recording)["probabilities"])
     np.testing.assert_allclose(found, expected, atol=tolerance)
+
+
+def test_what_else_is_in_a_request_changes_no_answer(served):
+    short = wav(WORD[:1700])
+    [alone] = served(short)["probabilities"]
+    together = served(wav(WORD), short, wav([0.5]))["probabilities"]
+    np.testing.assert_allclose(together[1], alone, atol=1e-6)
 
 
 ODD = {

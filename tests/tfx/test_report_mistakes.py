@@ -7,6 +7,7 @@ import pytest
 
 from penstock.pipelines import example_codec, examples, tfrecord
 from penstock.pipelines.ingest import splits
+from penstock.tfx.evaluation import worst
 from penstock.tfx.report import evaluation, mistakes, samples, write
 from penstock.tfx.report.collect import Run
 
@@ -55,13 +56,13 @@ def test_many_wrong_ones_are_counted_and_not_kept(tmp_path):
     del rows
     tracemalloc.start()
     try:
-        chosen, _, wrong = mistakes._worst(tmp_path / "rows.jsonl")
+        found = worst.find(mistakes._rows(tmp_path / "rows.jsonl"))
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
-    assert (len(chosen), wrong) == (mistakes.SHOWN, 20_000)
+    assert (len(found.rows), found.wrong) == (worst.SHOWN, 20_000)
     assert peak < 1_000_000  # all of them would take more than 20,000 x 200 bytes
-    assert len(mistakes.section(run, "test")["rows"]) == mistakes.SHOWN
+    assert len(mistakes.section(run, "test")["rows"]) == worst.SHOWN
 
 
 def test_label_and_prediction_say_what_is_wrong_where_no_column_does(tmp_path):

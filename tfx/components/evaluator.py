@@ -2,9 +2,10 @@
 
 Comes in: raw Examples, a Model, the latest blessed Model if there is one. Goes out: Evaluation
 (`rows.jsonl`: a line for each example; `metrics.json`: metrics with intervals, overall and by
-slice; null stands for NaN and infinity in both) and Blessing (`blessing.json`: the verdict, a
-sentence for each failed check). What answers is the SavedModel, from raw examples: what is judged
-is what is pushed. A model that is not blessed stops the run.
+slice; `explanations.json`: what the worst answers rest on, where the task explains any; null stands
+for NaN and infinity) and Blessing (`blessing.json`: the verdict, a sentence for each failed check).
+What answers is the SavedModel, from raw examples: what is judged is what is pushed. A model that is
+not blessed stops the run.
 """
 
 import json
@@ -82,6 +83,7 @@ class Evaluator(Component):
             "details": task.details(columns, state),
         }
         _write_evaluation(context, predictions.plain(evaluation), predictions.rows_of(columns))
+        _write_explanations(context, task, state, columns)
         _write_blessing(context, found)
         context.progress(**_summary(config, overall))
 
@@ -150,6 +152,27 @@ def _write_evaluation(context, evaluation, rows):
         "split": evaluation["split"],
         "examples": evaluation["examples"],
     }
+
+
+def _write_explanations(context, task, state, columns):
+    """Writes what the task says of the examples that the model did worst on, if anything."""
+    from penstock.tfx.evaluation import explanations, predictions
+
+    config = context.parameters.evaluate
+    found = explanations.of_worst(
+        context.inputs["model"].path,
+        context.inputs["examples"].path,
+        columns,
+        split=config.split,
+        batch_size=config.batch_size,
+        task=task,
+        state=state,
+    )
+    if found:
+        document = {"format_version": FORMAT_VERSION, "examples": predictions.plain(found)}
+        text = json.dumps(document, ensure_ascii=False, allow_nan=False)
+        path = context.outputs["evaluation"].path / "explanations.json"
+        path.write_text(text + "\n", encoding="utf-8")
 
 
 def _write_blessing(context, found):

@@ -72,6 +72,25 @@ def _check_columns(columns, count):
             )
 
 
+def features_at(places, data: Path, split: str, batch_size: int, names) -> dict[str, np.ndarray]:
+    """The raw features of a few examples: name -> array [places].
+
+    Args:
+        places: numbers of examples in the order on disk, which is that of the columns; rising.
+        names: of the features.
+    """
+    parts, start = [], 0
+    for batch in examples.raw_dataset(data, split, batch_size, names):
+        end = start + len(batch["key"])
+        here = [place - start for place in places if start <= place < end]
+        if here:
+            parts.append(_numpy({name: tf.gather(batch[name], here) for name in names}))
+        if end > places[-1]:
+            break
+        start = end
+    return {name: _joined([part[name] for part in parts]) for name in names}
+
+
 def rows_of(columns: dict[str, np.ndarray]) -> Iterator[dict]:
     """Yields a dict of plain values for each example; all of them at once may not fit."""
     count = len(next(iter(columns.values())))

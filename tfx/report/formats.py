@@ -68,11 +68,15 @@ def count(amount: int, noun: str, plural: str | None = None) -> str:
 
 def label(value, longest: int = 28) -> str:
     """A text of unknown origin as one short line that every font and every parser can take."""
-    text = " ".join(str(value).split())
-    text = "".join("\N{REPLACEMENT CHARACTER}" if _unprintable(c) else c for c in text)
+    text = printable(" ".join(str(value).split()))
     if not text:
         return "(empty)"
     return text if len(text) <= longest else text[: longest - 1] + "…"
+
+
+def printable(text: str) -> str:
+    """The text with U+FFFD for each character that not every font and every parser can take."""
+    return "".join("\N{REPLACEMENT CHARACTER}" if _unprintable(c) else c for c in text)
 
 
 def key(text: str, longest: int = 60) -> str:

@@ -1,21 +1,17 @@
-"""Which examples the model did worst on: from the Evaluation's rows, whatever their columns are.
+"""The examples that the model did worst on (`tfx/evaluation/worst.py` says which), as cards.
 
-The order is by the column `log_loss`, or the first whose name ends in `loss`, highest first; or by
-`probability_of_label`, lowest first. Without either, the rows that are not `correct` are taken in
-the order of the file.
+With their pictures, recordings and other features, what the rows of the Evaluation say of them, and
+the words marked that an answer rests on, where the task explains answers.
 """
 
-import heapq
 import json
-from collections import deque
 from collections.abc import Iterator
-from itertools import islice
 from pathlib import Path
 
-from penstock.tfx.report import formats, samples, sounds
+from penstock.tfx.evaluation import worst
+from penstock.tfx.report import formats, samples, sounds, words
 from penstock.tfx.report.collect import Run
 
-SHOWN = 12
 MOST_FACTS = 6
 SEEN_BY_NAME = ("key", "label", "predicted", "correct")
 
@@ -24,83 +20,47 @@ def section(run: Run, split: str) -> dict | None:
     """The rows to show, worst first, with their examples; None where there is nothing to order by.
 
     Returns:
-        rows: [{key, example, label, predicted, is_wrong, facts}]; order: a sentence's end; wrong:
-        how many of all rows are no correct answers, None where rows do not say.
+        rows: [{key, example, label, predicted, is_wrong, facts, texts}]; order: a sentence's end;
+        wrong: how many of all rows are no correct answers, None where rows do not say.
     """
-    chosen, order, wrong = _worst(run.artifacts["Evaluation"] / "rows.jsonl")
-    if not chosen:
+    chosen = worst.find(_rows(run.artifacts["Evaluation"] / "rows.jsonl"))
+    if not chosen.rows:
         return None
-    keys = {str(row.get("key")) for row in chosen}
+    keys = {str(row.get("key")) for row in chosen.rows}
     try:
         found = samples.find(run.artifacts["Examples"], split, keys)
     except (KeyError, OSError, ValueError):
         found = {}
-    rows = [_row(row, found.get(str(row.get("key")))) for row in chosen]
+    said = _explanations(run)
+    rows = [
+        _row(row, found.get(key), said.get(key))
+        for row, key in ((row, str(row.get("key"))) for row in chosen.rows)
+    ]
     sounds.limit_played([row["example"] and row["example"]["sound"] for row in rows])
     return {
         "rows": rows,
-        "order": order,
-        "wrong": wrong,
+        "order": _order(chosen.by),
+        "wrong": chosen.wrong,
         "shown_wrong": sum(row["is_wrong"] is True for row in rows),
         "has_images": any(row["example"] and row["example"]["image"] for row in rows),
+        "has_marks": any(row["texts"] for row in rows),
         "not_found": sum(row["example"] is None for row in rows),
     }
 
 
-def _worst(path: Path) -> tuple[list[dict], str, int | None]:
-    rows = _rows(path)
-    first = next(rows, None)
-    if first is None:
-        return [], "", None
-    counted = _Wrong()
-    rows = counted.count(_chained(first, rows))
-    losses = [name for name in first if name == "log_loss" or name.endswith("loss")]
-    loss = "log_loss" if "log_loss" in losses else next(iter(losses), None)
-    if loss:
-        chosen = heapq.nlargest(SHOWN, rows, key=lambda row: _number(row.get(loss), float("inf")))
-        order = f"highest {formats.label(loss)} first"
-    elif "probability_of_label" in first:
-        name = "probability_of_label"
-        chosen = heapq.nsmallest(SHOWN, rows, key=lambda row: _number(row.get(name), float("-inf")))
-        order = "lowest probability of the label first"
-    else:
-        chosen = list(islice((row for row in rows if _is_wrong(row)), SHOWN))
-        deque(rows, maxlen=0)  # the others are counted, but not kept
-        order = "in the order of the examples"
-    return chosen, order, counted.wrong if counted.known else None
+def _order(by: str | None) -> str:
+    if by is None:
+        return "in the order of the examples"
+    if by == "probability_of_label":
+        return "lowest probability of the label first"
+    return f"highest {formats.label(by)} first"
 
 
-class _Wrong:
-    """Counts rows that are no correct answers while they pass by."""
-
-    def __init__(self):
-        self.wrong, self.known = 0, False
-
-    def count(self, rows: Iterator[dict]) -> Iterator[dict]:
-        for row in rows:
-            verdict = _is_wrong(row)
-            self.known |= verdict is not None
-            self.wrong += verdict is True
-            yield row
-
-
-def _is_wrong(row: dict) -> bool | None:
-    """Whether the answer is no correct one; None where the row does not say."""
-    if isinstance(row.get("correct"), bool):
-        return not row["correct"]
-    if "label" in row and "predicted" in row:
-        return row["label"] != row["predicted"]
-    return None
-
-
-def _number(value, otherwise: float) -> float:
-    """A column that is NaN or infinite is null in the file: the worst there is."""
-    return value if isinstance(value, int | float) else otherwise
-
-
-def _chained(first: dict, rows: Iterator[dict]) -> Iterator[dict]:
-    yield first
-    yield from rows
+def _explanations(run: Run) -> dict:
+    """Key -> name of a text feature -> words that mattered; empty where there are none."""
+    document = run.document("Evaluation", "explanations.json") or {}
+    found = document.get("examples")
+    return found if isinstance(found, dict) else {}
 
 
 def _rows(path: Path) -> Iterator[dict]:
@@ -113,7 +73,7 @@ def _rows(path: Path) -> Iterator[dict]:
         return
 
 
-def _row(row: dict, example: dict | None) -> dict:
+def _row(row: dict, example: dict | None, said: dict | None) -> dict:
     facts = [
         (name, formats.label(formats.value(entry), 80))
         for name, entry in row.items()
@@ -123,7 +83,19 @@ def _row(row: dict, example: dict | None) -> dict:
         "key": formats.label(row.get("key"), 60),
         "label": formats.label(row["label"]) if "label" in row else None,
         "predicted": formats.label(row["predicted"]) if "predicted" in row else None,
-        "is_wrong": _is_wrong(row),
+        "is_wrong": worst.is_wrong(row),
         "facts": facts[:MOST_FACTS],
         "example": example,
+        "texts": _marked(example, said),
+    }
+
+
+def _marked(example: dict | None, said: dict | None) -> dict[str, dict]:
+    """Name of a text as the page has it -> the text with its words marked."""
+    texts = example["texts"] if example else {}
+    said = said if isinstance(said, dict) else {}
+    return {
+        formats.label(name): words.marked(text, said[name])
+        for name, text in texts.items()
+        if name in said
     }

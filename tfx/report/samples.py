@@ -140,7 +140,10 @@ def _is_classes(feature) -> bool:
 
 
 def find(directory: Path, split: str, keys: set[str]) -> dict[str, dict]:
-    """Key -> example, as `describe` gives it; what is not found in time is missing."""
+    """Key -> example, as `describe` gives it, with `texts`: name -> text, however long.
+
+    What is not found in time is missing.
+    """
     described, found = examples.features(directory), {}
     for path, wanted in _by_shard(examples.shard_paths(directory, split), keys).items():
         encoded = [key.encode() for key in wanted]
@@ -149,7 +152,8 @@ def find(directory: Path, split: str, keys: set[str]) -> dict[str, dict]:
                 continue
             key, values = deserialise(data, described)
             if key in wanted:
-                found[key] = describe(key, values, described)
+                texts = {n: values[n] for n in values if isinstance(described[n], Text)}
+                found[key] = describe(key, values, described) | {"texts": texts}
                 wanted.remove(key)
                 if not wanted:
                     break

@@ -13,20 +13,21 @@ Pair = tuple[PositiveInt, PositiveInt]
 
 
 class Prepare(LabelPrepare):
-    """From a WAV file to a waveform of one rate and length.
+    """From a WAV file to a waveform of one rate.
 
     Any rate from 4 to 192 kHz becomes `sample_rate_hz`, several channels become their mean. The middle
-    `seconds` of a longer recording are kept; a shorter one lies in the middle, in silence.
+    `max_seconds` of a longer recording are kept. Set `train.buckets`, so that short recordings are not
+    padded to as much.
     """
 
     audio_feature: str = "audio"
     sample_rate_hz: Annotated[int, Field(ge=4_000, le=192_000)] = 16_000
-    seconds: Annotated[float, Field(gt=0.0, le=60.0)] = 1.0
+    max_seconds: Annotated[float, Field(gt=0.0, le=60.0)] = 1.0
 
     @property
-    def samples(self) -> int:
-        """Length of a prepared waveform."""
-        return max(1, round(self.seconds * self.sample_rate_hz))
+    def max_samples(self) -> int:
+        """Length of the longest prepared waveform."""
+        return max(1, round(self.max_seconds * self.sample_rate_hz))
 
 
 class Spectrogram(Section):
@@ -88,7 +89,8 @@ class CNN(Network):
     """Two convolutions, a linear bottleneck, a dense layer: Sainath and Parada (Interspeech 2015).
 
     As `cnn-trad-fpool3` there, with half the filters, and pooling in time too, for a tenth of the
-    products. The first convolution is pooled.
+    products. The first convolution is pooled. The bottleneck takes the average over time, as
+    recordings differ in length.
     """
 
     type: Literal["cnn"]
@@ -98,6 +100,11 @@ class CNN(Network):
     pooling: Pair = (2, 3)
     bottleneck_units: PositiveInt = 32
     dense_units: PositiveInt = 128
+
+    @property
+    def frames_divisor(self) -> int:
+        """Frames of the spectrogram for one of the last convolution."""
+        return self.pooling[0]
 
 
 class DSCNN(Network):
@@ -114,13 +121,18 @@ class DSCNN(Network):
     blocks: PositiveInt = 4
     kernel: Pair = (3, 3)
 
+    @property
+    def frames_divisor(self) -> int:
+        """As `CNN.frames_divisor`."""
+        return self.first_strides[0]
+
 
 class CRNN(Network):
     """Convolutions, then gated recurrent units over time: after Arik et al. (arXiv:1703.05390).
 
     For each number of `filters` a convolution, batch normalisation, ReLU and max pooling by `pooling`;
-    then `recurrent_layers` of `units` each way. `recurrent_pooling` makes a vector of the last ones.
-    The paper has one convolution with strides, and the last state.
+    then `recurrent_layers` of `units` each way, and the average over time or the last state. The paper
+    has one convolution with strides, and the last state.
     """
 
     type: Literal["crnn"] = "crnn"
@@ -130,7 +142,12 @@ class CRNN(Network):
     units: PositiveInt = 64
     recurrent_layers: PositiveInt = 1
     bidirectional: bool = True
-    recurrent_pooling: Literal["last", "average", "max"] = "average"
+    recurrent_pooling: Literal["last", "average"] = "average"
+
+    @property
+    def frames_divisor(self) -> int:
+        """As `CNN.frames_divisor`."""
+        return self.pooling[0] ** len(self.filters)
 
 
 class Noise(Section):
@@ -154,12 +171,12 @@ class Noise(Section):
 class SpecAugment(Section):
     """Masks over the normalised spectrogram (Park et al., arXiv:1904.08779), without time warping.
 
-    Each mask is up to `time_ms` or up to `bands` wide, drawn uniformly; what it covers becomes 0, the
-    mean of the band.
+    Each mask is up to `time_share` of the recording or up to `bands` wide, drawn uniformly; what it
+    covers becomes 0, the mean of the band.
     """
 
     time_masks: Annotated[int, Field(ge=0)] = 2
-    time_ms: NonNegativeFloat = 100.0
+    time_share: Fraction = 0.2
     frequency_masks: Annotated[int, Field(ge=0)] = 2
     bands: Annotated[int, Field(ge=0)] = 8
 
@@ -168,8 +185,9 @@ class Augment(Section):
     """Random changes in training, in this order; all are off by default.
 
     A waveform is played faster or slower by up to the fraction `speed` (Ko et al., Interspeech 2015),
-    shifted by up to `shift_ms` either way, made louder or softer by up to `gain_db`, each drawn
-    uniformly, and gets `noise`. `spec_augment` is a layer of the model.
+    which changes its length as far as its batch has room, shifted by up to `shift_ms` either way, made
+    louder or softer by up to `gain_db`, each drawn uniformly, and gets `noise`. `spec_augment` is a
+    layer of the model.
     """
 
     speed: Annotated[float, Field(ge=0.0, le=0.5)] = 0.0
@@ -187,29 +205,17 @@ class Config(ClassifierConfig):
     model: Annotated[CNN | DSCNN | CRNN, Field(discriminator="type")] = CRNN()
     augment: Augment = Augment()
 
-    @property
-    def frames(self) -> int:
-        """Of the spectrogram."""
-        return 1 + self.prepare.samples // self.spectrogram.hop(self.prepare.sample_rate_hz)
-
     @model_validator(mode="after")
     def _fits(self):
-        faults = _spectrogram_faults(self.prepare, self.spectrogram)
-        faults += _pooling_faults(self.model, self.frames, self.spectrogram.mel_bands)
+        faults = _spectrogram_faults(self.prepare.sample_rate_hz, self.spectrogram)
+        faults += _pooling_faults(self.model, self.spectrogram.mel_bands)
         if faults:
             raise ValueError(" ".join(faults))
         return self
 
 
-def _spectrogram_faults(prepare: Prepare, spectrogram: Spectrogram) -> list[str]:
-    rate, faults = prepare.sample_rate_hz, []
-    # Half a window is mirrored at both ends, and must be there.
-    if spectrogram.fft_length(rate) // 2 >= prepare.samples:
-        faults.append(
-            f"`spectrogram.window_ms` must be shorter than the recording. Received: "
-            f"{spectrogram.window_ms:g} ms, prepare.seconds={prepare.seconds:g}. Lower it, or raise "
-            "`prepare.seconds`."
-        )
+def _spectrogram_faults(rate: int, spectrogram: Spectrogram) -> list[str]:
+    faults = []
     high = spectrogram.highest_hz(rate)
     if not spectrogram.min_hz < high <= rate / 2:
         faults.append(
@@ -225,16 +231,14 @@ def _spectrogram_faults(prepare: Prepare, spectrogram: Spectrogram) -> list[str]
     return faults
 
 
-def _pooling_faults(model: CNN | DSCNN | CRNN, frames: int, bands: int) -> list[str]:
-    """The last pooling must still find a whole window."""
+def _pooling_faults(model: CNN | DSCNN | CRNN, bands: int) -> list[str]:
+    """The last pooling must still find a whole window; of frames as many as it needs are added."""
     if isinstance(model, DSCNN):
         return []
-    times = len(model.filters) if isinstance(model, CRNN) else 1
-    needed = tuple(size**times for size in model.pooling)
-    if needed[0] <= frames and needed[1] <= bands:
+    needed = model.pooling[1] ** (len(model.filters) if isinstance(model, CRNN) else 1)
+    if needed <= bands:
         return []
     return [
-        f"`model.pooling` needs at least {needed[0]} frames and {needed[1]} mel bands. Received: "
-        f"{frames} frames, {bands} bands. Lower `model.pooling`, give `model.filters` fewer numbers "
-        "or lower `spectrogram.hop_ms`."
+        f"`model.pooling` needs at least {needed} mel bands. Received: {bands}. Lower `model.pooling`, "
+        "give `model.filters` fewer numbers or raise `spectrogram.mel_bands`."
     ]

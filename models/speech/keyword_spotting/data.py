@@ -1,8 +1,11 @@
 """From a recording and a label to what the network and the loss take.
 
-Comes in: WAV files, string [batch]; a label (`models/classification/labels.py`). Goes out: waveforms
-int16 [batch, samples] of one rate.
+Comes in: WAV files, string [batch]; a label (`models/classification/labels.py`). Goes out: `waveforms`,
+ragged int16 [batch, (samples)] of one rate, and `lengths`, int32 [batch], their samples. Lengths go
+along because silence and padding are both zeros.
 """
+
+import tensorflow as tf
 
 from penstock.models.classification.labels import Labels
 from penstock.models.preparation import feature_of_kind
@@ -18,7 +21,8 @@ class Data(Labels):
         return {name: feature_of_kind(source, name, Audio, "prepare.audio_feature")}
 
     def prepare_inputs(self, features, state):
-        """string [batch] -> int16 [batch, samples]. See `waveforms.waveforms`."""
+        """string [batch] -> waveforms and their lengths. See `waveforms.waveforms`."""
         del state
         encoded = features[self.prepare.audio_feature]
-        return waveforms(encoded, self.prepare.sample_rate_hz, self.prepare.samples)
+        found = waveforms(encoded, self.prepare.sample_rate_hz, self.prepare.max_samples)
+        return {"waveforms": found, "lengths": tf.cast(found.row_lengths(), tf.int32)}

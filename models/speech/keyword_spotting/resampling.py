@@ -28,19 +28,18 @@ def resampled_length(length, rate_hz, target_hz: int):
     return -(-length * target_hz // rate_hz)
 
 
-def resample(samples, rate_hz, target_hz: int, start, count: int):
+def resample(samples, rate_hz, target_hz: int, start, count):
     """A part of a recording at another rate.
 
     Args:
         samples: float64 [1 or more], mono.
         rate_hz: int64 [], from 4,000 to 192,000.
         target_hz: the new rate.
-        start: int64 [], the first sample that is wanted, counted at the new rate; may be negative.
-        count: how many samples are wanted.
+        start: int64 [], the first sample that is wanted, counted at the new rate.
+        count: int64 [], how many samples are wanted, up to the `resampled_length`.
 
     Returns:
-        float64 [count]; 0 before the recording begins and behind its `resampled_length`. With equal
-        rates the samples as they are.
+        float64 [count]; with equal rates the samples as they are.
 
     Raises:
         tf.errors.InvalidArgumentError: the rate is out of range.
@@ -49,17 +48,12 @@ def resample(samples, rate_hz, target_hz: int, start, count: int):
     text = f"A recording must have {MIN_RATE_HZ} to {MAX_RATE_HZ} samples a second. Received:"
     with tf.control_dependencies([tf.debugging.Assert(is_in_range, [text, rate_hz])]):
         rate_hz = tf.identity(rate_hz)
-    places = start + tf.range(count, dtype=tf.int64)
-    length = tf.size(samples, tf.int64)
-    end = resampled_length(length, rate_hz, target_hz)
-    is_inside = (places >= 0) & (places < end)
-    places = tf.clip_by_value(places, 0, end - 1)
-    found = tf.cond(
+    places = start + tf.range(count)
+    return tf.cond(
         rate_hz == target_hz,
         lambda: tf.gather(samples, places),
         lambda: _interpolate(samples, rate_hz, target_hz, places),
     )
-    return tf.where(is_inside, found, tf.zeros_like(found))
 
 
 def _interpolate(samples, rate_hz, target_hz, places):
@@ -76,7 +70,7 @@ def _interpolate(samples, rate_hz, target_hz, places):
         window = tf.gather(samples, tf.cast(before, tf.int32)[:, None] + taps)
         return tf.reduce_sum(window * tf.gather(weights, phase), axis=1)
 
-    count = places.shape[0]
+    count = tf.size(places)
     blocks = tf.reshape(tf.pad(places, [[0, -count % BLOCK]]), [-1, BLOCK])
     found = tf.map_fn(block, blocks, fn_output_signature=tf.TensorSpec([BLOCK], tf.float64))
     return tf.reshape(found, [-1])[:count]

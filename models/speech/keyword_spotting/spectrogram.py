@@ -1,6 +1,7 @@
 """Log-mel spectrograms as a Keras layer.
 
-Comes in: waveforms, int16 [batch, samples]. Goes out: dB, float32 [batch, frames, bands].
+Comes in: waveforms, int16 [batch, samples]. Goes out: dB, float32 [batch, frames, bands]. Frame n has
+its middle at sample n * hop; what it holds does not depend on how far the waveform was padded.
 """
 
 import keras
@@ -15,20 +16,31 @@ that one recording's answer would depend on the others in its request."""
 class LogMel(layers.Layer):
     """10 log10 of the power in mel bands, at least -100 dB.
 
-    `keras.layers.MelSpectrogram` (Hann windows, frames centred by reflection, HTK's triangles of height
-    1) with three things around it: integers are scaled to -1..1, time comes first, and the shape
-    of what comes out is inferred (the layer itself names one frame too many for some lengths). In
-    float32 under any policy: 16 bits do not hold a power.
+    `keras.layers.MelSpectrogram` (Hann windows, HTK's triangles of height 1) with three things around
+    it: integers are scaled to -1..1, time comes first, and silence lies before and behind the
+    waveform, where the layer itself would reflect it. In float32 under any policy: 16 bits do not hold
+    a power.
 
     Args:
         rate_hz: of the waveforms.
         window, hop, fft_length: in samples.
         bands: how many.
         min_hz, max_hz: edges of the lowest and the highest band.
+        multiple: the number of frames is a multiple of this, which later layers divide it by.
     """
 
     def __init__(
-        self, rate_hz, window, hop, fft_length, bands, min_hz, max_hz, name="log_mel", **kwargs
+        self,
+        rate_hz,
+        window,
+        hop,
+        fft_length,
+        bands,
+        min_hz,
+        max_hz,
+        multiple=1,
+        name="log_mel",
+        **kwargs,
     ):
         super().__init__(name=name, **{**kwargs, "dtype": "float32"})
         self.settings = {
@@ -39,6 +51,7 @@ class LogMel(layers.Layer):
             "bands": bands,
             "min_hz": min_hz,
             "max_hz": max_hz,
+            "multiple": multiple,
         }
         self.mel = layers.MelSpectrogram(
             fft_length=fft_length,
@@ -57,7 +70,13 @@ class LogMel(layers.Layer):
         self.mel.build(input_shape)
 
     def call(self, waveforms):
-        return ops.swapaxes(self.mel(ops.cast(waveforms, "float32") / 32768.0), 1, 2)
+        hop, multiple = self.settings["hop"], self.settings["multiple"]
+        x = ops.cast(waveforms, "float32") / 32768.0
+        frames = -(-ops.shape(x)[1] // (hop * multiple)) * multiple
+        # Wide enough for the outermost window, so that no frame that is kept sees a reflection.
+        margin = -(-self.settings["fft_length"] // (2 * hop))
+        x = ops.pad(x, [[0, 0], [margin * hop, (margin + multiple) * hop]])
+        return ops.swapaxes(self.mel(x), 1, 2)[:, margin : margin + frames]
 
     def get_config(self):
         return {**super().get_config(), **self.settings}

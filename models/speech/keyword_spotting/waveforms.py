@@ -1,8 +1,8 @@
-"""Recordings of any rate, length and number of channels -> waveforms of one rate and length.
+"""Recordings of any rate, length and number of channels -> waveforms of one rate.
 
-Comes in: WAV files, string [batch]. Goes out: int16 [batch, length]. Channels are averaged. The
-middle of a longer recording is kept, a shorter one lies in the middle, in silence. Integers, as
-graph rewriting moves the last bit of floats, and half as large as those.
+Comes in: WAV files, string [batch]. Goes out: ragged int16 [batch, (samples)]. Channels are averaged;
+of a long recording the middle is kept. Integers, as graph rewriting moves the last bit of floats, and
+half as large as those.
 """
 
 import tensorflow as tf
@@ -11,32 +11,44 @@ from penstock.models.speech.keyword_spotting.resampling import resample, resampl
 from penstock.models.speech.keyword_spotting.wav import decode
 
 
-def waveforms(encoded, rate_hz: int, length: int):
+def waveforms(encoded, rate_hz: int, longest: int):
     """WAV files -> waveforms.
 
     Args:
         encoded: string [batch], see `wav.decode`.
         rate_hz: of what comes out.
-        length: samples of what comes out.
+        longest: samples of what comes out, at most.
 
     Returns:
-        int16 [batch, length].
+        ragged int16 [batch, (samples)], from 1 to `longest` samples.
 
     Raises:
         tf.errors.InvalidArgumentError: a recording cannot be read (`wav.decode`), or its rate is out
             of range (`resampling.resample`).
     """
     return tf.map_fn(
-        lambda one: waveform(one, rate_hz, length),
+        lambda one: waveform(one, rate_hz, longest),
         encoded,
-        fn_output_signature=tf.TensorSpec([length], tf.int16),
+        fn_output_signature=tf.RaggedTensorSpec([None], tf.int16),
     )
 
 
-def waveform(encoded, rate_hz: int, length: int):
-    """One WAV file, string [] -> int16 [length]."""
+def waveform(encoded, rate_hz: int, longest: int):
+    """One WAV file, string [] -> int16 [samples]."""
     samples, own_rate_hz = decode(encoded)
     mono = tf.reduce_mean(tf.cast(samples, tf.float64), axis=1)
-    surplus = resampled_length(tf.size(mono, tf.int64), own_rate_hz, rate_hz) - length
-    found = resample(mono, own_rate_hz, rate_hz, surplus // 2, length)
+    whole = resampled_length(tf.size(mono, tf.int64), own_rate_hz, rate_hz)
+    count = tf.minimum(whole, longest)
+    found = resample(mono, own_rate_hz, rate_hz, (whole - count) // 2, count)
     return tf.cast(tf.clip_by_value(tf.round(found), -32768.0, 32767.0), tf.int16)
+
+
+def padded(recordings, longest: int | None = None):
+    """Ragged int16 [batch, (samples)] -> dense [batch, longest], or as long as the longest of them.
+
+    Zeros behind the end. What is dense comes from the input pipeline, which has padded it, and stays
+    as it is.
+    """
+    if not isinstance(recordings, tf.RaggedTensor):
+        return recordings
+    return recordings.to_tensor(shape=[None, longest])

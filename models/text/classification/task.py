@@ -7,12 +7,17 @@ and gives all probabilities.
 
 import logging
 
+import tensorflow as tf
+
 from penstock.models.classification.classifier import Classifier
 from penstock.models.text.classification import embeddings, networks, preset
 from penstock.models.text.classification.config import Preset
+from penstock.models.text.classification.contributions import contributions
 from penstock.models.text.classification.data import Data, padded
 
 _LOG = logging.getLogger(__name__)
+EXPLAINED_WORDS = 100
+"""Of a text: each of them is a request more."""
 
 
 class Task(Classifier, Data):
@@ -43,6 +48,22 @@ class Task(Classifier, Data):
     def decode(self, model, inputs, state):
         """See `Classifier.decode`; takes ragged ids as they are prepared, and padded ones."""
         return super().decode(model, padded(inputs), state)
+
+    def explain(self, served, features, columns, state):
+        """How much each of the first words of a text speaks for the answer: `contributions.py`."""
+        del state
+        name = self.prepare.text_feature
+
+        def probabilities(texts):
+            return served(**{name: tf.constant(texts)})["probabilities"].numpy()
+
+        texts = [text.decode("utf-8", "replace") for text in features[name]]
+        found = [
+            contributions(probabilities, text, label_id, EXPLAINED_WORDS)
+            for text, label_id in zip(texts, columns["predicted_id"].tolist(), strict=True)
+        ]
+        # Digits behind the sixth are those of float32 sums in another order.
+        return [{name: [(w.start, w.end, round(w.drop, 6)) for w in words]} for words in found]
 
     def _place_vectors(self, layer, state):
         config = self.config.model

@@ -1,0 +1,65 @@
+"""Own texts and recordings as the README says: the shipped config, a run, an answer to new ones.
+
+The data are made here, awkward ones among them, and of a kind that a few epochs tell apart. Photos:
+`test_awkward_photos.py`.
+"""
+
+import csv
+import json
+
+import numpy as np
+import tensorflow as tf
+
+from penstock.tfx.report.write import write_report
+
+WORDS = {"positive": ("lovely", "clean", "quiet"), "negative": ("awful", "dirty", "loud")}
+AWKWARD_ROWS = [
+    ['Lovely, clean;\nthe staff was "quiet" 😀', "positive"],
+    ["AWFUL — dirty & loud\u00a0<b>!</b>", "negative"],
+    ["quiet " * 500, "positive"],
+    ["", "negative"],
+]
+BROKEN_ROW = ["lovely", "but", "one cell too many"]
+# As the message of a run without it advises, for the row without a label.
+CLASSES = "data.source.features={label: {kind: label, names: [negative, positive]}}"
+
+
+def write_reviews(path):
+    """Of each class 100 texts of six words, one of which tells the class; then awkward rows."""
+    generator = np.random.default_rng(0)
+    rows = list(AWKWARD_ROWS)
+    for index in range(200):
+        label = ("positive", "negative")[index % 2]
+        others = generator.choice(["the", "room", "was", "and", "breakfast", "view"], 5)
+        told = generator.choice(WORDS[label])
+        text = " ".join(generator.permutation([*others, told]))
+        rows.append([f"{text} {index}", label])
+    with open(path, "w", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerows([["text", "label"], *rows, BROKEN_ROW, ["loud", ""]])
+
+
+def output(penstock, step, name):
+    """The directory of what a step of the newest run made."""
+    steps = {entry["step"]: entry for entry in penstock.json("show")["steps"]}
+    return steps[step]["outputs"][name]["path"]
+
+
+def bad_records(penstock):
+    with open(f"{output(penstock, 'ExampleGen', 'quarantine')}/bad_records.jsonl") as file:
+        return [json.loads(line) for line in file]
+
+
+def test_texts(command_line, repository):
+    penstock = command_line("texts")
+    write_reviews(penstock.folder / "reviews.csv")
+    penstock("run", f"{repository}/configs/text/reviews.yaml", CLASSES, "train.epochs=10")
+    served = tf.saved_model.load(f"{penstock.folder}/serving/reviews/1")
+    new = ["A lovely view!", "breakfast: dirty and awful"]
+    answer = served.signatures["serving_default"](text=tf.constant(new))
+    assert answer["label"].numpy().tolist() == [b"positive", b"negative"]
+    assert answer["probability"].numpy().min() > 0.5
+    assert sorted(record["index"] for record in bad_records(penstock)) == [204, 205]
+    with open(f"{output(penstock, 'Evaluator', 'evaluation')}/explanations.json") as file:
+        assert len(json.load(file)["examples"]) == 12
+    write_report(None, f"{penstock.folder}/.penstock", None, f"{penstock.folder}/page.html")
+    assert '<mark class="for s4"' in (penstock.folder / "page.html").read_text()
