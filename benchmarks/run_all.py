@@ -28,6 +28,8 @@ FULL = {
     "pictures": 60_000,
     "cnn": (20_000, 7),
     "mlp": (60_000, 9),
+    "small_resnet": (10_000, 5),
+    "text_gru": (20_000, 7),
     "input": (1.0, 2.0, 5),
 }
 QUICK = {
@@ -36,9 +38,11 @@ QUICK = {
     "pictures": 6_000,
     "cnn": (4_000, 2),
     "mlp": (20_000, 3),
+    "small_resnet": (2_000, 2),
+    "text_gru": (4_000, 2),
     "input": (0.1, 1.0, 1),
 }
-"""Repeats of commands; steps of a chain; pictures; of each network the pictures and epochs; of the
+"""Repeats of commands; steps of a chain; pictures; of each network the examples and epochs; of the
 training input the scale, the seconds of a turn and the turns."""
 
 
@@ -60,7 +64,7 @@ def sections(size: dict):
         count, epochs = size[kind]
         times = training.measure(kind, count, epochs)
         command = f"training.py --network {kind} --count {count} --epochs {epochs}"
-        title = f"Training beside plain Keras: {kind}, {count:,} pictures, {epochs} epochs"
+        title = f"Training beside plain Keras: {kind}, {count:,} examples, {epochs} epochs"
         yield title, command, training.report(kind, count, times)
     scale, seconds, turns = size["input"]
     command = f"input_pipeline.py --scale {scale} --seconds {seconds} --turns {turns}"

@@ -1,11 +1,12 @@
-"""Training throughput of the Trainer beside plain Keras: same network, pictures and batch size.
+"""Training throughput of the Trainer beside plain Keras: same network, examples and batch size.
 
 `python benchmarks/training.py [--count 20000] [--epochs 7] [--network cnn]`. One process for each
 way, all alive and warm (one epoch is thrown away); then each trains one epoch in turn, again and
 again, so that all meet the same moments of a noisy machine. An epoch is all training steps and the
 validation. The Trainer's way is its own code, with checkpoints, resume, progress, TensorBoard and op
-determinism, from TransformedExamples on disk; `plain_keras.py` has none of these and its pictures
-are in memory. "Trainer : this" above 1 means that the Trainer is the faster one.
+determinism, from TransformedExamples on disk; `plain_keras.py` has none of these and its examples
+are in memory. "Trainer : this" above 1 means that the Trainer is the faster one. `text_gru` trains on
+texts of many lengths, padded within the same buckets; `fit(x, y)` has to pad all to the longest.
 """
 
 import argparse
@@ -18,7 +19,8 @@ import time
 from pathlib import Path
 
 import numpy as np
-from generated_images import CLASSES, SIZE, pixels_of
+from generated_images import CLASSES, SIZE
+from generated_texts import BOUNDARIES, LONGEST, VOCABULARY
 from tables import machine, table
 
 BATCH_SIZE = 128
@@ -32,6 +34,14 @@ WAYS = {
 NETWORKS = {
     "cnn": {"type": "cnn", "filters": [32, 64], "dense_units": [128], "dropout": 0.0},
     "mlp": {"type": "mlp", "hidden_units": [128], "dropout": 0.0},
+    "small_resnet": {"type": "small_resnet", "filters": [16, 32, 64], "blocks": 1, "dropout": 0.0},
+    "text_gru": {
+        "type": "gru",
+        "embedding_dim": 64,
+        "units": 64,
+        "pooling": "last",
+        "dropout": 0.0,
+    },
 }
 HELD_OUT = 0.1
 
@@ -43,14 +53,14 @@ def child(way: str, kind: str, count: int, epochs: int) -> None:
     """Trains an epoch for each line on standard input, and says how long it took."""
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # what libraries print is no answer
-    images, labels = pixels_of(count)
-    images, held_out = images[..., None], int(count * HELD_OUT)
-    training = images[held_out:], labels[held_out:]
-    validation = images[:held_out], labels[:held_out]
+    import plain_keras
+
+    examples, labels = plain_keras.data_of(kind, count)
+    held_out = int(count * HELD_OUT)
+    training = examples[held_out:], labels[held_out:]
+    validation = examples[:held_out], labels[:held_out]
     turns = _turns(answers)
     if way in ("arrays", "tf.data"):
-        import plain_keras
-
         options = {"batch_size": BATCH_SIZE, "epochs": epochs, "callbacks": [turns]}
         plain_keras.train(kind, way, training, validation, **options)
         return
@@ -81,13 +91,14 @@ def _turns(answers):
 
 
 def write_transformed(folder: Path, training, validation) -> None:
-    """`folder/transformed`: what Transform would have written, the pictures as they are."""
+    """`folder/transformed`: what Transform would have written, pictures or ids as they are."""
     from penstock.pipelines import tfrecord
     from penstock.pipelines.transform import tensor_spec
     from penstock.pipelines.transform.tensor_spec import Tensor
 
+    is_text = training[0].dtype == object
     tensors = {
-        "inputs": Tensor("uint8", (SIZE, SIZE, 1)),
+        "inputs": Tensor("int32", (None,), 1) if is_text else Tensor("uint8", (SIZE, SIZE, 1)),
         "key": Tensor("string", ()),
         "targets": Tensor("int64", ()),
     }
@@ -102,54 +113,83 @@ def write_transformed(folder: Path, training, validation) -> None:
     tensor_spec.write_spec(directory, tensors, counts, dict.fromkeys(splits, 1))
 
 
-def _encoded(images, labels, tensors):
+def _encoded(inputs, labels, tensors):
     import tensorflow as tf
 
     from penstock.pipelines.transform.tensor_records import encode
 
-    for start in range(0, len(images), 1024):
-        rows = slice(start, start + 1024)
-        keys = [f"{start + index:06d}" for index in range(len(images[rows]))]
-        flat = {"inputs": images[rows], "key": np.array(keys), "targets": labels[rows]}
-        yield from encode({name: tf.constant(value) for name, value in flat.items()}, tensors)
+    for start in range(0, len(inputs), 1024):
+        rows = inputs[start : start + 1024]
+        keys = tf.constant([f"{start + index:06d}" for index in range(len(rows))])
+        if rows.dtype == object:
+            lengths = np.array([len(ids) for ids in rows])
+            rows = tf.RaggedTensor.from_row_lengths(np.concatenate(rows), lengths)
+        else:
+            rows = tf.constant(rows)
+        targets = tf.constant(labels[start : start + 1024])
+        flat = {"inputs": rows, "key": keys, "targets": targets}
+        yield from encode(flat, tensors)
 
 
 def train_as_trainer(folder: Path, kind: str, cache: str, epochs: int, turns) -> None:
     """What `tfx/components/trainer.py` does between loading the state and the export."""
-    from penstock.models import locate
-    from penstock.pipelines.features import Image, Label
-    from penstock.pipelines.transform.state import State
     from penstock.tfx.training import data, fit, optimizers, placement
     from penstock.tfx.training.config import TrainConfig
 
-    names = tuple(f"class_{label}" for label in range(CLASSES))
-    state = State({"image": Image(channels=1, encoding="png"), "label": Label(names=names)})
-    sections = {"prepare": {"height": SIZE, "width": SIZE, "channels": 1}, "model": NETWORKS[kind]}
-    config = locate.config_class("vision.classification").model_validate_json(json.dumps(sections))
-    task = locate.task_class("vision.classification")(config)
-    train = TrainConfig(epochs=epochs, batch_size=BATCH_SIZE, cache=cache)
+    task, state = _task(kind)
+    buckets = {"boundaries": BOUNDARIES} if kind == "text_gru" else None
+    train = TrainConfig(epochs=epochs, batch_size=BATCH_SIZE, cache=cache, buckets=buckets)
     place = placement.choose(train)
     placement.prepare_process(place, 0)
     directory = folder / "transformed"
     with place.scope():
         model = task.build(state)
-        steps = -(-data.inputs.num_examples(directory, "train") // BATCH_SIZE)
+        opened = data.open_training(directory, train, task, state, seed=0)
+        steps = opened.steps_per_epoch
         optimizer = optimizers.make_optimizer(train.optimizer, steps_per_epoch=steps, epochs=epochs)
         task.compile(model, optimizer, jit_compile=place.xla)
         fit.fit(
             model,
             lambda epoch, step: data.training_batches(
-                directory, train, task, state, seed=0, first_epoch=epoch, first_step=step
+                directory,
+                train,
+                task,
+                state,
+                seed=0,
+                first_epoch=epoch,
+                first_step=step,
+                opened=opened,
             ),
             steps_per_epoch=steps,
             config=train,
             seed=0,
-            validation=data.validation_batches(directory, train, task, state),
+            validation=data.validation_batches(
+                directory, train, task, state, boundaries=opened.boundaries
+            ),
             checkpoints=folder / "checkpoints",
             tensorboard=folder / "tensorboard",
             on_cpu=place.on_cpu,
             extra_callbacks=(turns,),
         )
+
+
+def _task(kind: str):
+    """(task, state) of a network: what the data were described as."""
+    from penstock.models import locate
+    from penstock.pipelines.features import Image, Label, Text
+    from penstock.pipelines.transform.state import State
+
+    label = Label(names=tuple(f"class_{label}" for label in range(CLASSES)))
+    if kind == "text_gru":
+        name, prepare = "text.classification", {"max_length": LONGEST}
+        words = tuple(f"word_{number}" for number in range(VOCABULARY - 2))
+        state = State({"text": Text(), "label": label}, {"words": words})
+    else:
+        name, prepare = "vision.classification", {"height": SIZE, "width": SIZE, "channels": 1}
+        state = State({"image": Image(channels=1, encoding="png"), "label": label})
+    sections = json.dumps({"prepare": prepare, "model": NETWORKS[kind]})
+    config = locate.config_class(name).model_validate_json(sections)
+    return locate.task_class(name)(config), state
 
 
 # What the parent does ---------------------------------------------------------------------------
@@ -225,7 +265,7 @@ def main() -> None:
     if arguments.child:
         child(arguments.child, kinds[0], arguments.count, arguments.epochs)
         return
-    print(f"{machine()}, {arguments.count} pictures, batch size {BATCH_SIZE}\n")
+    print(f"{machine()}, {arguments.count} examples, batch size {BATCH_SIZE}\n")
     for kind in kinds:
         times = measure(kind, arguments.count, arguments.epochs)
         print(report(kind, arguments.count, times))

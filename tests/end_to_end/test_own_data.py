@@ -5,7 +5,9 @@ The data are made here, awkward ones among them, and of a kind that a few epochs
 """
 
 import csv
+import io
 import json
+import wave
 
 import numpy as np
 import tensorflow as tf
@@ -63,3 +65,35 @@ def test_texts(command_line, repository):
         assert len(json.load(file)["examples"]) == 12
     write_report(None, f"{penstock.folder}/.penstock", None, f"{penstock.folder}/page.html")
     assert '<mark class="for s4"' in (penstock.folder / "page.html").read_text()
+
+
+def tone(hertz, generator):
+    """The bytes of a WAV file: a tone in noise, of 0.3 to 0.8 seconds and one of two rates."""
+    rate = int(generator.choice([8000, 16000]))
+    seconds = np.arange(int(generator.uniform(0.3, 0.8) * rate)) / rate
+    samples = generator.uniform(0.1, 0.6) * np.sin(2 * np.pi * hertz * seconds)
+    samples += generator.normal(0, 0.01, len(samples))
+    stream = io.BytesIO()
+    with wave.open(stream, "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(rate)
+        file.writeframes((32767 * samples).astype("<i2").tobytes())
+    return stream.getvalue()
+
+
+def test_recordings(command_line, repository):
+    penstock, generator = command_line("recordings"), np.random.default_rng(0)
+    for name, low in (("hum", 200), ("whistle", 1600)):
+        (penstock.folder / "recordings" / name).mkdir(parents=True)
+        for index in range(60):
+            data = tone(low * generator.uniform(1, 1.4), generator)
+            (penstock.folder / "recordings" / name / f"{index} é.wav").write_bytes(data)
+    (penstock.folder / "recordings" / "hum" / "broken.wav").write_bytes(data[:20])
+    penstock("run", f"{repository}/configs/speech/recordings.yaml", "train.epochs=10")
+    served = tf.saved_model.load(f"{penstock.folder}/serving/recordings/1")
+    new = [tone(1900, generator), tone(240, generator)]
+    answer = served.signatures["serving_default"](audio=tf.constant(new))
+    assert answer["label"].numpy().tolist() == [b"whistle", b"hum"]
+    [broken] = bad_records(penstock)
+    assert broken["key"].endswith("broken.wav")
