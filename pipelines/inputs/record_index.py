@@ -6,7 +6,7 @@ Each batch of rows that the kernel does not have in memory is first announced to
 Measured on a virtual disk, records of 20 KB in random order: 43 to 100 µs a record when nothing is
 cached (not announced 190 to 250). Rows that it has are taken from the mapped file: every `pread` lets go
 of Python's lock, and threads that take turns at it need 10.8 µs a record of 0.9 KB in tf.data, mapped
-6.5 (two cores). A file that is cut off meanwhile ends the process; the next one says so in words.
+7.2 (two cores). A file that is cut off meanwhile ends the process; the next one says so in words.
 """
 
 import mmap

@@ -1,9 +1,11 @@
 """Parquet: types are carried over exactly, row group by row group."""
 
+import contextlib
 import datetime
 import decimal
 import io
 import zipfile
+from types import SimpleNamespace
 
 import numpy as np
 import pyarrow as pa
@@ -13,7 +15,7 @@ from PIL import Image
 
 from penstock.pipelines.features import Label, Number, Sequence, Text
 from penstock.pipelines.reading import rows
-from penstock.pipelines.sources import locate
+from penstock.pipelines.sources import locate, parquet
 
 INT, FLOAT = Number(dtype="int64"), Number()
 DAY = 86_400 * 10**6
@@ -211,6 +213,19 @@ def test_damage_that_shows_makes_all_rows_of_a_file_without_checksums_bad(
     assert {b.reason for b in bad} == {bad[0].reason}
     assert bad[0].reason.startswith("The file is damaged in row group 2: ")
     assert bad[0].reason.endswith(" Its pages have no checksums, so no row of it is used.")
+
+
+def test_a_footer_with_an_impossible_place_means_no_checksums(tmp_path, monkeypatch):
+    path = tmp_path / "x.parquet"
+    write_groups(path, checksums=True)
+    [file] = locate.load({"type": "parquet", "path": str(path)}).data_files()
+    assert parquet._has_checksums(file)
+    chunk = SimpleNamespace(dictionary_page_offset=None, data_page_offset=-5)
+    group = SimpleNamespace(column=lambda column: chunk)
+    facts = SimpleNamespace(num_row_groups=1, num_columns=1, row_group=lambda group_: group)
+    opened = contextlib.nullcontext(SimpleNamespace(metadata=facts))
+    monkeypatch.setattr(parquet, "_opened", lambda file: opened)
+    assert not parquet._has_checksums(file)
 
 
 def test_a_file_that_is_replaced_while_it_is_read(tmp_path):

@@ -27,7 +27,7 @@ WORKER = ("worker:started", "worker:executed", "worker:digested", "worker:synced
 PUSH = ("push:before-copy", "push:copied", "push:manifest", "push:renamed", "push:trimmed")
 
 RANDOM_KILLS = int(os.environ.get("PENSTOCK_TEST_KILLS", "40"))
-"""A run takes two to three seconds of CPU; `benchmarks/README.md` has the result of many more."""
+"""Each takes two to three seconds of CPU; `PENSTOCK_TEST_KILLS=200` tries more of them."""
 AT_ONCE = 4
 
 
