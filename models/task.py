@@ -60,6 +60,12 @@ class Task(Preparation):
         """Calls `model.compile` with the task's loss and metrics; `options` go along unchanged."""
         raise NotImplementedError(f"{type(self).__module__}.Task must define `compile`.")
 
+    def initial_weights(self) -> str:
+        """Where the weights begin, for the Trainer's line and the report: `random`, or of which file
+        or preset they were read.
+        """
+        return "random"
+
     def save_parts(self, model, state, directory):
         """Writes parts of a trained model that others build on, into directories of its own there.
 

@@ -191,6 +191,7 @@ def _model(directory, store):
     training = {"devices": ["CPU"], "examples_per_second": 7938.1, "input_wait_share": 0.0713}
     training |= {"parameters": 21674, "epochs": 3, "seed": 0, "fit_seconds": 3.3, "xla": False}
     training |= {"versions": {"keras": "3.15.1"}, "resumed_at": [1, 7]}
+    training |= {"initial_weights": "presets/mine", "padding_share": 0.128}
     _write(directory / "training.json", training)
 
 

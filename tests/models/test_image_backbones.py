@@ -168,9 +168,17 @@ def test_a_frozen_backbone_stays_as_it_is_in_training(parts):
 
 
 def test_the_peer_from_scratch_has_the_same_network(parts):
-    model, scratch = transferred(parts), transferred(parts, weights=None)
+    model, scratch = transferred(parts), transferred(parts, weights=False)
     assert [w.path for w in scratch.weights] == [w.path for w in model.weights]
     assert (np.asarray(scratch.get_layer("backbone")(images())) != parts[1]).any()
+
+
+@pytest.mark.parametrize("weights", [True, False])
+def test_it_is_said_where_the_weights_begin(parts, weights):
+    preset = str(parts[0] / "preset")
+    began = task({"type": "preset", "preset": preset, "weights": weights}).initial_weights()
+    assert began == (preset if weights else "random")
+    assert task({"type": "cnn"}).initial_weights() == "random"
 
 
 def test_a_network_without_a_backbone_has_no_parts(tmp_path):

@@ -64,6 +64,7 @@ def test_a_task_begins_with_them(network, tmp_path, caplog):
         model["num_heads"] = 1
     task = Task(Config.model_validate({"model": model}))
     assert task.config.files() == [path]
+    assert task.initial_weights() == str(path)
     state = State(
         {"text": Text(), "label": Label(names=("a", "b"))}, {"words": ("the", "absent", "x")}
     )

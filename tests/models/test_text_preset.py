@@ -102,7 +102,10 @@ def test_a_frozen_network_trains_its_head_alone(preset, state):
 
 
 def test_without_weights_the_network_is_random(preset, state):
-    first = task(preset[0], weights=False).build(state).get_weights()[0]
+    random = task(preset[0], weights=False)
+    assert random.initial_weights() == "random"
+    assert task(preset[0]).initial_weights() == str(preset[0])
+    first = random.build(state).get_weights()[0]
     assert not np.allclose(first, preset[1].get_weights()[0])
 
 

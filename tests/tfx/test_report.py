@@ -98,6 +98,9 @@ def test_a_complete_run_has_every_section_and_says_what_came_out(page):
     assert "`weight`" not in page.text
     assert "Expected at most 1, found 4.25" in page.text  # (18 - 1) / 4 in train
     assert "3 of 12 answers are wrong" in page.text
+    assert "initial weights presets/mine" in page.text
+    assert "padding 12.8 %" in page.text
+    assert "resumed at epoch 2, step 7" in page.text
     assert "where it is no longer" in page.text  # the pushed folder was never made
 
 

@@ -59,6 +59,7 @@ def test_history_and_training_record(trained):
     assert 0 <= record["input_wait_share"] <= 1
     # 1 grey channel * 3 * 3 * 4 filters + 4; 4 * 4 * 4 values after pooling * 3 classes + 3.
     assert record["parameters"] == 40 + 195
+    assert record["initial_weights"] == "random"
     assert trained.outputs["model"].properties == {"parameters": 235}
 
 
@@ -70,6 +71,8 @@ def test_progress(trained):
     assert last["total"] == 16
     assert {"epoch", "loss", "val_accuracy", "input_wait"} <= set(last["values"])
     assert last["values"]["epoch"] == "4/4"
+    assert trained.messages[-1]["values"]["initial_weights"] == "random"
+    assert "padding" not in trained.messages[-1]["values"]  # all pictures are of one size
 
 
 def test_tensorboard_logs_every_epoch(trained):

@@ -110,7 +110,7 @@ class Trainer(Component):
             if logs.is_dir():
                 shutil.copytree(logs, output.path / "tensorboard")
             _export(context, task, state, model)
-            _record(context, model, result, batches, place)
+            _record(context, task, model, result, batches, place)
         finally:
             keras.config.set_dtype_policy("float32")
 
@@ -189,7 +189,7 @@ def _export(context, task, state, model):
     )
 
 
-def _record(context, model, result, batches, place):
+def _record(context, task, model, result, batches, place):
     """`history.json`, `training.json`, the artifact's properties and the step's last line."""
     from penstock.tfx.training import export
 
@@ -206,6 +206,7 @@ def _record(context, model, result, batches, place):
         "xla": place.xla,
         "deterministic": place.deterministic,
         "parameters": parameters,
+        "initial_weights": task.initial_weights(),
         "epochs": result.epochs,
         "resumed_at": result.resumed_at,
         "fit_seconds": round(result.seconds, 3),
@@ -216,7 +217,12 @@ def _record(context, model, result, batches, place):
     export.write_training(directory, record)
     context.outputs["model"].properties = {"parameters": parameters}
     last = {name: round(values[-1], 4) for name, values in result.history.items() if values}
-    context.progress(**last, examples_per_second=round(result.examples_per_second))
+    padding = (
+        {} if record["padding_share"] is None else {"padding": f"{record['padding_share']:.1%}"}
+    )
+    speed = round(result.examples_per_second)
+    weights = record["initial_weights"]
+    context.progress(**last, **padding, examples_per_second=speed, initial_weights=weights)
 
 
 def _version(distribution):

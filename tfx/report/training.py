@@ -54,6 +54,8 @@ def _facts(training: dict) -> list[tuple[str, str]]:
         "time in fit": formats.seconds(training.get("fit_seconds")),
         "epochs": formats.number(training.get("epochs")),
         "parameters": formats.number(training.get("parameters")),
+        "initial weights": formats.value(training.get("initial_weights")),
+        "padding": formats.percent(training.get("padding_share") or 0.0),
         "seed": str(training.get("seed")),
         "deterministic": formats.value(training.get("deterministic")),
         "resumed": f"at epoch {resumed[0] + 1}, step {resumed[1]}" if resumed else "no",
@@ -61,7 +63,9 @@ def _facts(training: dict) -> list[tuple[str, str]]:
     sources = {"device": "devices", "XLA": "xla", "throughput": "examples_per_second"}
     sources |= {"waiting for input": "input_wait_share", "time in fit": "fit_seconds"}
     sources |= {"resumed": "resumed_at"}
-    return [(name, text) for name, text in known.items() if sources.get(name, name) in training]
+    sources |= {"initial weights": "initial_weights", "padding": "padding_share"}
+    said = {n for n, value in training.items() if value is not None or n == "resumed_at"}
+    return [(name, text) for name, text in known.items() if sources.get(name, name) in said]
 
 
 def _settings(run: Run, train: dict) -> list[tuple[str, str]]:

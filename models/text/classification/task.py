@@ -45,6 +45,13 @@ class Task(Classifier, Data):
             self._place_vectors(networks.embedding_layer(model), state)
         return model
 
+    def initial_weights(self):
+        """`random`, or the preset or the file of word vectors."""
+        config = self.config.model
+        if isinstance(config, Preset):
+            return self.prepare.preset if config.weights else "random"
+        return str(config.embeddings or "random")
+
     def decode(self, model, inputs, state):
         """See `Classifier.decode`; takes ragged ids as they are prepared, and padded ones."""
         return super().decode(model, padded(inputs), state)

@@ -77,7 +77,7 @@ def _of_family(config: Backbone, image_shape, name):
 
 
 def _from_preset(config: Preset, image_shape, name):
-    backbone = presets.read_backbone(config.preset, weights=config.weights is not None, name=name)
+    backbone = presets.read_backbone(config.preset, weights=config.weights, name=name)
     _check_shape(backbone, image_shape)
     presets.freeze(backbone, config.freeze)
     if isinstance(backbone, SmallResNetBackbone):

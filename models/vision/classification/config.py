@@ -144,14 +144,14 @@ class Preset(Head):
 
     `preset` is a directory, as a run of this task leaves it in its Model artifact (`parts/preset`),
     or the name of one that KerasHub downloads (`resnet_18_imagenet`, `kaggle://...`, `hf://...`).
-    `weights: null` takes the architecture and random weights: the peer from scratch. `freeze: true`
+    `weights: false` takes the architecture and random weights: the peer from scratch. `freeze: true`
     trains the head alone; `freeze: {until: LAYER}` freezes all layers of the backbone before LAYER.
     `train.optimizer.layer_rates: {backbone/*: 0.1}` lets what was learnt before change more slowly.
     """
 
     type: Literal["preset"]
     preset: Annotated[str, Field(min_length=1)]
-    weights: Literal["preset"] | None = "preset"
+    weights: bool = True
     freeze: Freeze = False
 
 

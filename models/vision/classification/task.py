@@ -26,6 +26,11 @@ class Task(Classifier, Data):
         classes = len(self.class_names(state))
         return networks.build(self.config.model, self.image_shape(state), classes)
 
+    def initial_weights(self):
+        """`random`, or the preset of the backbone."""
+        model = self.config.model
+        return model.preset if model.type == "preset" and model.weights else "random"
+
     def save_parts(self, model, state, directory):
         """`preset`: the backbone, where the network has one, for `model: {type: preset}`."""
         del state
