@@ -3,9 +3,10 @@
 `python benchmarks/seeds.py CONFIG --seeds 0 1 2 [--against 'key.path=value ...'] [key.path=value ...]`
 runs `penstock run CONFIG seed=N` for each seed, in the current folder but with a store and a serving
 directory of its own, which are thrown away. It prints every metric that the Evaluator has of the
-whole split (`evaluate.split=validation` to choose by), their mean and standard deviation. With
-`--against` each seed is run once more with those overrides too, and the gain over them is printed:
-the mean of the differences within a seed, with its 95 % interval by Student's t.
+whole split (`evaluate.split=validation` to choose by), and how many seconds the run took, with their
+mean and standard deviation. With `--against` each seed is run once more with those overrides too, and
+the gain over them is printed: the mean of the differences within a seed, with its 95 % interval by
+Student's t.
 """
 
 import argparse
@@ -15,6 +16,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 from scipy import stats
@@ -28,17 +30,20 @@ NOT_PUSHED = 3
 
 
 def metrics_of(config: Path, seed: int, overrides: tuple[str, ...]) -> dict[str, float]:
-    """Runs a config with a seed; returns the metrics of the whole split, those of slices left out."""
+    """Runs a config with a seed; returns the metrics of the whole split, and `seconds` it took."""
     with tempfile.TemporaryDirectory() as root:
         places = [f"store.directory={root}/store"]
         if load_config(config, overrides).pipeline.push is not None:
             places.append(f"push.destination={root}/serving")
         command = [*PENSTOCK, "run", str(config), *overrides, f"seed={seed}", *places, "--json"]
+        began = time.perf_counter()
         done = subprocess.run(command, capture_output=True, text=True)
+        seconds = time.perf_counter() - began
     if done.returncode not in (0, NOT_PUSHED):
         sys.exit(f"penstock run ended with {done.returncode}:\n{done.stdout}{done.stderr}")
     metrics = json.loads(done.stdout)["evaluation"]["metrics"]
-    return {name: value for name, value in metrics.items() if "/" not in name}
+    whole = {name: value for name, value in metrics.items() if "/" not in name}
+    return {**whole, "seconds": seconds}
 
 
 def spreads(runs: list[dict[str, float]]) -> str:

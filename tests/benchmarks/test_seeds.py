@@ -1,6 +1,7 @@
 """Several seeds of a config: the numbers by hand and by scipy, and what is called."""
 
 import importlib
+import re
 import sys
 
 import pytest
@@ -49,6 +50,8 @@ def test_each_seed_is_run_and_shown(seeds, capsys):
     # 0.90, 0.91, 0.92: the deviation is 0.01.
     assert "| accuracy | 0.9000 | 0.9100 | 0.9200 | 0.9100 | 0.0100 |" in output
     assert "digits.yaml model.dropout=0.1; seeds 0, 1, 2" in output
+    [seconds] = re.findall(r"\| seconds \| (\S+) \|", output)
+    assert 0 < float(seconds) < 60
     assert "precision" not in output
     assert "Gain" not in output
 
