@@ -21,7 +21,8 @@ class Environment:
     """The kind of process that a step needs; consecutive steps with an equal one share a worker.
 
     Attributes:
-        tensorflow: the worker imports TensorFlow when it starts (several seconds, done early).
+        tensorflow: the worker imports TensorFlow when it starts (several seconds, done early). It
+            leaves out `keras.visualization` and `keras.wrappers`, which a step does not need.
         beam: likewise Apache Beam.
         fresh: the process serves this one execution and nothing before it.
         devices: "cpu" hides accelerators from TensorFlow, "auto" shows all.

@@ -8,9 +8,13 @@ import sys
 import pytest
 
 PROGRAM = """
+import importlib.util, sys
+from penstock.tfx import worker
+worker._import_libraries({"tensorflow": True, "beam": False, "fresh": False, "devices": "cpu"})
+print(sorted({"sklearn", "matplotlib"} & set(sys.modules)))
+print(*(bool(importlib.util.find_spec(name)) for name in ("sklearn", "matplotlib")))
 import keras
 print(keras.config.floatx(), keras.config.image_data_format(), keras.config.epsilon())
-from penstock.tfx import worker
 worker._reset_keras()
 print(keras.config.floatx(), keras.config.image_data_format(), keras.config.epsilon())
 print(keras.config.dtype_policy().name)
@@ -18,7 +22,7 @@ print(keras.config.dtype_policy().name)
 
 
 def test_the_users_keras_settings_do_not_reach_a_step(tmp_path):
-    """They are no part of the cache key, so that they must change nothing."""
+    """They are no part of the cache key, so that they must change nothing. Nor are plots imported."""
     (tmp_path / ".keras").mkdir()
     settings = {"floatx": "float64", "epsilon": 0.5, "image_data_format": "channels_first"}
     (tmp_path / ".keras" / "keras.json").write_text(json.dumps(settings))
@@ -27,7 +31,9 @@ def test_the_users_keras_settings_do_not_reach_a_step(tmp_path):
     done = subprocess.run(
         [sys.executable, "-c", PROGRAM], env=environment, capture_output=True, text=True, check=True
     )
-    before, after, policy = done.stdout.splitlines()
+    imported, found, before, after, policy = done.stdout.splitlines()
+    assert imported == "[]"  # they take a second or two
+    assert found == "True True"  # a step may import them
     assert before == "float64 channels_first 0.5"
     assert after == "float32 channels_last 1e-07"
     assert policy == "float32"
