@@ -1,30 +1,37 @@
 """The peer: what one writes in plain Keras to train the networks of `training.py`, and no more.
 
 `python benchmarks/plain_keras.py [--network cnn] [--input arrays|tf.data] [--count 20000] [--epochs
-3]` trains on generated pictures or texts and prints Keras's own progress. No statistics, checkpoints,
-seeds, lineage, gates or SavedModel.
+3]` trains on generated pictures, texts or recordings and prints Keras's own progress. No statistics,
+checkpoints, seeds, lineage, gates or SavedModel.
 """
 
 import argparse
 
 import generated_images
+import generated_sounds
 import generated_texts
 import keras
 import numpy as np
 import tensorflow as tf
 from keras import layers
 
-NETWORKS = ("cnn", "mlp", "small_resnet", "text_gru")
+NETWORKS = ("cnn", "mlp", "small_resnet", "text_gru", "speech_crnn")
+OF_MANY_LENGTHS = {"text_gru": generated_texts, "speech_crnn": generated_sounds}
+"""Networks whose examples are padded -> where `LONGEST` and the buckets' `BOUNDARIES` stand."""
 
 
 def network(kind: str) -> keras.Model:
     """One of those of `training.py`."""
-    inputs, x = _text_gru() if kind == "text_gru" else _of_pictures(kind)
+    others = {"text_gru": _text_gru, "speech_crnn": _speech_crnn}
+    inputs, x = others[kind]() if kind in others else _of_pictures(kind)
     model = keras.Model(inputs, layers.Dense(generated_images.CLASSES)(x))
     model.compile(
         keras.optimizers.Adam(1e-3),
         keras.losses.SparseCategoricalCrossentropy(from_logits=True),
         metrics=["accuracy"],
+        # XLA, Keras's own choice, is the faster one for pictures; it compiles again for each shape, and
+        # the last batch of a bucket has another size in each epoch.
+        jit_compile=False if kind in OF_MANY_LENGTHS else "auto",
     )
     return model
 
@@ -70,10 +77,35 @@ def _text_gru():
     return ids, layers.Bidirectional(layers.GRU(64))(x)
 
 
+def _speech_crnn():
+    """After Arik et al., arXiv:1703.05390: convolutions over the log-mel spectrogram, then a GRU."""
+    waveforms = keras.Input((None,), dtype="int16")
+    x = layers.Rescaling(1 / 32768)(waveforms)
+    # Windows of 32 ms every 16 ms at 8 kHz; 40 bands from 20 Hz to half the rate.
+    x = layers.MelSpectrogram(
+        fft_length=256,
+        sequence_length=256,
+        sequence_stride=128,
+        sampling_rate=generated_sounds.RATE_HZ,
+        num_mel_bins=40,
+        min_freq=20.0,
+    )(x)
+    x = layers.BatchNormalization(center=False, scale=False)(layers.Permute((2, 1))(x))
+    x = layers.Reshape((-1, 40, 1))(x)
+    for filters in (32, 64):
+        x = layers.Conv2D(filters, 3, padding="same", use_bias=False)(x)
+        x = layers.MaxPooling2D()(layers.ReLU()(layers.BatchNormalization()(x)))
+    x = layers.Reshape((-1, 10 * 64))(x)
+    x = layers.Bidirectional(layers.GRU(64, return_sequences=True))(x)
+    return waveforms, layers.GlobalAveragePooling1D()(x)
+
+
 def data_of(kind: str, count: int) -> tuple[np.ndarray, np.ndarray]:
     """What a network is trained on: examples and their classes, as `train` takes them."""
     if kind == "text_gru":
         return generated_texts.ids_of(count)
+    if kind == "speech_crnn":
+        return generated_sounds.waveforms_of(count)
     images, labels = generated_images.pixels_of(count)
     return images[..., None], labels
 
@@ -84,16 +116,17 @@ def train(
     """Trains on (examples, labels).
 
     Args:
-        given: "arrays" hands NumPy arrays to `fit`, "tf.data" a shuffled, prefetched dataset. Texts
-            are padded to the longest of all in arrays, in a dataset to the longest of their bucket.
-        training, validation: (uint8 [n, 28, 28, 1] or object [n] of int32 ids, int64 [n]).
+        given: "arrays" hands NumPy arrays to `fit`, "tf.data" a shuffled, prefetched dataset. Texts and
+            recordings are padded to the longest of all in arrays, in a dataset to that of their bucket.
+        training, validation: (uint8 [n, 28, 28, 1], or object [n] of int32 ids or int16 samples, int64
+            [n]).
         options: further arguments of `fit`: epochs, callbacks, verbose.
     """
     model = network(kind)
     options = {"verbose": 0, **options}
     if given == "arrays":
-        if kind == "text_gru":
-            training, validation = _padded(*training), _padded(*validation)
+        if kind in OF_MANY_LENGTHS:
+            training, validation = _padded(kind, *training), _padded(kind, *validation)
         model.fit(*training, batch_size=batch_size, validation_data=validation, **options)
         return model
     shuffled = _examples(kind, *training).shuffle(len(training[0]))
@@ -107,27 +140,27 @@ def train(
     return model
 
 
-def _padded(texts, labels):
-    longest = generated_texts.LONGEST
-    return keras.utils.pad_sequences(list(texts), longest, padding="post"), labels
+def _padded(kind, inputs, labels):
+    longest, dtype = OF_MANY_LENGTHS[kind].LONGEST, inputs[0].dtype
+    return keras.utils.pad_sequences(list(inputs), longest, dtype, padding="post"), labels
 
 
 def _examples(kind, inputs, labels):
-    if kind != "text_gru":
+    if kind not in OF_MANY_LENGTHS:
         return tf.data.Dataset.from_tensor_slices((inputs, labels))
-    lengths = [len(ids) for ids in inputs]
+    lengths = [len(row) for row in inputs]
     ragged = tf.RaggedTensor.from_row_lengths(np.concatenate(inputs), lengths)
     rows = tf.data.Dataset.from_tensor_slices((ragged, labels))
     # A row of a ragged tensor still counts as ragged, which padded batches do not take.
-    return rows.map(lambda ids, label: (tf.identity(ids), label))
+    return rows.map(lambda row, label: (tf.identity(row), label))
 
 
 def _batches(kind, examples, batch_size):
-    if kind != "text_gru":
+    if kind not in OF_MANY_LENGTHS:
         return examples.batch(batch_size).prefetch(tf.data.AUTOTUNE)
-    bounds = [longest + 1 for longest in generated_texts.BOUNDARIES]
+    bounds = [longest + 1 for longest in OF_MANY_LENGTHS[kind].BOUNDARIES]
     batches = examples.bucket_by_sequence_length(
-        lambda ids, label: tf.shape(ids)[0],
+        lambda row, label: tf.shape(row)[0],
         bucket_boundaries=bounds,
         bucket_batch_sizes=[batch_size] * (len(bounds) + 1),
         pad_to_bucket_boundary=True,
