@@ -30,6 +30,7 @@ FULL = {
     "mlp": (60_000, 9),
     "small_resnet": (10_000, 5),
     "text_gru": (20_000, 7),
+    "speech_crnn": (2_000, 7),
     "input": (1.0, 2.0, 5),
 }
 QUICK = {
@@ -40,6 +41,7 @@ QUICK = {
     "mlp": (20_000, 3),
     "small_resnet": (2_000, 2),
     "text_gru": (4_000, 2),
+    "speech_crnn": (400, 1),
     "input": (0.1, 1.0, 1),
 }
 """Repeats of commands; steps of a chain; pictures; of each network the examples and epochs; of the
