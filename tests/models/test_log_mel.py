@@ -68,6 +68,15 @@ def test_padding_changes_no_frame():
     np.testing.assert_allclose(padded[:, :4], found, atol=1e-5)
 
 
+@pytest.mark.parametrize("samples", [1, 128, 1000])
+def test_the_shape_is_known_before_there_are_waveforms(samples):
+    """As under JAX, which cannot trace an unknown number of samples."""
+    layer = LogMel(**SETTINGS, multiple=4)
+    told = layer.compute_output_shape((2, samples))
+    assert tuple(layer(noise(0.5, samples, 2)).shape) == told
+    assert layer.compute_output_shape((None, None)) == (None, None, told[2])
+
+
 def test_silence_is_the_floor_whatever_is_beside_it():
     """Keras's layer would raise the floor of all to 80 dB below the loudest of the batch."""
     layer = LogMel(**SETTINGS)

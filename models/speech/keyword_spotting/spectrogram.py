@@ -69,14 +69,25 @@ class LogMel(layers.Layer):
     def build(self, input_shape):
         self.mel.build(input_shape)
 
+    def compute_output_shape(self, input_shape):
+        # Told, for JAX cannot find it out where the number of samples is not known yet.
+        batch, samples = input_shape
+        frames = None if samples is None else self._frames(samples)
+        return batch, frames, self.settings["bands"]
+
     def call(self, waveforms):
         hop, multiple = self.settings["hop"], self.settings["multiple"]
         x = ops.cast(waveforms, "float32") / 32768.0
-        frames = -(-ops.shape(x)[1] // (hop * multiple)) * multiple
+        frames = self._frames(ops.shape(x)[1])
         # Wide enough for the outermost window, so that no frame that is kept sees a reflection.
         margin = -(-self.settings["fft_length"] // (2 * hop))
         x = ops.pad(x, [[0, 0], [margin * hop, (margin + multiple) * hop]])
         return ops.swapaxes(self.mel(x), 1, 2)[:, margin : margin + frames]
+
+    def _frames(self, samples):
+        """How many frames there are of so many samples."""
+        multiple = self.settings["multiple"]
+        return -(-samples // (self.settings["hop"] * multiple)) * multiple
 
     def get_config(self):
         return {**super().get_config(), **self.settings}
