@@ -24,7 +24,7 @@ class Environment:
         tensorflow: the worker imports TensorFlow when it starts (several seconds, done early). It
             leaves out `keras.visualization` and `keras.wrappers`, which a step does not need.
         beam: likewise Apache Beam.
-        fresh: the process serves this one execution and nothing before it.
+        fresh: the process serves this one execution and nothing before it, and starts without Keras.
         devices: "cpu" hides accelerators from TensorFlow, "auto" shows all.
     """
 

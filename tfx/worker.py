@@ -71,7 +71,8 @@ def _import_libraries(environment: dict) -> None:
     if environment["tensorflow"]:
         if environment["devices"] == "cpu":
             os.environ["CUDA_VISIBLE_DEVICES"] = ""
-        with _hidden(NEVER_USED):
+        # By itself, TensorFlow imports Keras too. A fresh process is to have what a server has.
+        with _hidden((*NEVER_USED, "keras") if environment["fresh"] else NEVER_USED):
             import tensorflow as tf
 
             if not environment["fresh"]:

@@ -10,8 +10,11 @@ import pytest
 PROGRAM = """
 import importlib.util, sys
 from penstock.tfx import worker
-worker._import_libraries({"tensorflow": True, "beam": False, "fresh": False, "devices": "cpu"})
-print(sorted({"sklearn", "matplotlib"} & set(sys.modules)))
+wanted = {"tensorflow": True, "beam": False, "devices": "cpu"}
+worker._import_libraries({**wanted, "fresh": True})
+print("tensorflow" in sys.modules, "keras" in sys.modules)
+worker._import_libraries({**wanted, "fresh": False})
+print("keras" in sys.modules, sorted({"sklearn", "matplotlib"} & set(sys.modules)))
 print(*(bool(importlib.util.find_spec(name)) for name in ("sklearn", "matplotlib")))
 import keras
 print(keras.config.floatx(), keras.config.image_data_format(), keras.config.epsilon())
@@ -21,8 +24,8 @@ print(keras.config.dtype_policy().name)
 """
 
 
-def test_the_users_keras_settings_do_not_reach_a_step(tmp_path):
-    """They are no part of the cache key, so that they must change nothing. Nor are plots imported."""
+def test_what_a_worker_imports_and_no_setting_of_the_users_keras_reaches_a_step(tmp_path):
+    """Those settings are no part of the cache key, so that they must change nothing."""
     (tmp_path / ".keras").mkdir()
     settings = {"floatx": "float64", "epsilon": 0.5, "image_data_format": "channels_first"}
     (tmp_path / ".keras" / "keras.json").write_text(json.dumps(settings))
@@ -31,8 +34,9 @@ def test_the_users_keras_settings_do_not_reach_a_step(tmp_path):
     done = subprocess.run(
         [sys.executable, "-c", PROGRAM], env=environment, capture_output=True, text=True, check=True
     )
-    imported, found, before, after, policy = done.stdout.splitlines()
-    assert imported == "[]"  # they take a second or two
+    fresh, imported, found, before, after, policy = done.stdout.splitlines()
+    assert fresh == "True False"  # the InfraValidator's is to have what a server has
+    assert imported == "True []"  # they take a second or two
     assert found == "True True"  # a step may import them
     assert before == "float64 channels_first 0.5"
     assert after == "float32 channels_last 1e-07"
