@@ -1,5 +1,7 @@
 """Resampling: equal to SciPy's polyphase one, deaf to what the new rate cannot hold."""
 
+import functools
+
 import numpy as np
 import pytest
 import scipy.signal
@@ -7,19 +9,26 @@ import tensorflow as tf
 
 from penstock.models.speech.keyword_spotting import resampling
 
-SPECS = (tf.TensorSpec([None], tf.float64), tf.TensorSpec([], tf.int64))
+SPECS = (
+    tf.TensorSpec([None], tf.float64),
+    *(tf.TensorSpec([], tf.int64, name) for name in ("rate_hz", "start", "count")),
+)
+
+
+@functools.cache
+def traced(target_hz):
+    """As in a graph."""
+
+    def resample(samples, rate_hz, start, count):
+        return resampling.resample(samples, rate_hz, target_hz, start, count)
+
+    return tf.function(resample, input_signature=SPECS)
 
 
 def resampled(samples, rate_hz, target_hz, start=0, count=None):
-    """As in a graph; all of the recording, if no count is given."""
+    """All of the recording, if no count is given."""
     count = -(-len(samples) * target_hz // rate_hz) if count is None else count
-    found = tf.function(
-        lambda x, rate: resampling.resample(
-            x, rate, target_hz, tf.constant(start, tf.int64), tf.constant(count, tf.int64)
-        ),
-        input_signature=SPECS,
-    )(samples, rate_hz)
-    return found.numpy()
+    return traced(target_hz)(samples, rate_hz, start, count).numpy()
 
 
 def tone(hz, rate_hz, seconds=0.25):

@@ -13,17 +13,14 @@ import numpy as np
 import pytest
 
 from penstock.pipelines.features import Label, Number, Text
-from penstock.pipelines.ingest import example_gen
-from penstock.pipelines.ingest.splits import Splitter
 from penstock.pipelines.running import beam_runner, progress
+from penstock.pipelines.running.beam_processes import ProcessRunner
 from penstock.pipelines.running.beam_runner import new_pipeline, processes_for
 from penstock.pipelines.running.beam_worker import ProcessDied
 from penstock.pipelines.sources import source
 from penstock.pipelines.sources.source import BadRecord, Record
-from penstock.pipelines.statistics import statistics
-from penstock.tfx.worker import sentence
 
-RECORDS = 3000
+RECORDS = 1000
 
 
 @pytest.fixture(autouse=True)
@@ -49,7 +46,7 @@ class Parts(source.Source):
 def rows_of(start, names):
     names = sorted(names)  # A side input: it is the parent that has it.
     for index in range(start, start + 100):
-        key = f"k{7 if index == 1234 else index}"
+        key = f"k{7 if index == 234 else index}"
         if index % 50 == 3:
             yield BadRecord("table", index, "It is bad.", key)
             continue
@@ -59,6 +56,11 @@ def rows_of(start, names):
 
 
 def run(folder, processes):
+    # Not above: each process imports this module.
+    from penstock.pipelines.ingest import example_gen
+    from penstock.pipelines.ingest.splits import Splitter
+    from penstock.pipelines.statistics import statistics
+
     folder.mkdir()
     (folder / "examples").mkdir()
     (folder / "statistics").mkdir()
@@ -101,16 +103,19 @@ def fail_or_die(number):
 
 
 @pytest.mark.parametrize(
-    ("number", "error", "message"),
+    ("number", "processes", "error", "message"),
     [
-        (30, KeyError, "thirty"),
-        (31, ProcessDied, "ended with the code -9 .* PENSTOCK_PROCESSES=1 takes less"),
-        (32, ProcessDied, "ended with the code 3 by itself; what it said stands in the log of the"),
+        (30, 1, KeyError, "thirty"),
+        (31, 2, ProcessDied, "ended with the code -9 .* PENSTOCK_PROCESSES=1 takes less"),
+        (32, 1, ProcessDied, "ended with the code 3 by itself; what it said stands in the log of"),
     ],
     ids=["fails", "is-killed", "ends"],
 )
-def test_a_process_that_fails_ends_the_pipeline(number, error, message):
-    with pytest.raises(error, match=message) as caught, new_pipeline(2) as pipeline:
+def test_a_process_that_fails_ends_the_pipeline(monkeypatch, number, processes, error, message):
+    from penstock.tfx.worker import sentence
+
+    monkeypatch.setattr(beam_runner, "_runner", ProcessRunner)
+    with pytest.raises(error, match=message) as caught, new_pipeline(processes) as pipeline:
         _ = pipeline | beam.Create([1, 2, 3, number]) | beam.Map(fail_or_die)
     assert not _children()
     line = fail_or_die.__code__.co_firstlineno + 4
