@@ -36,3 +36,15 @@ class TaskConfig(Config):
         Their content is part of the cache key of the steps that run the task.
         """
         return []
+
+    def preparation_libraries(self) -> tuple[str, ...]:
+        """Of `libraries`, those that preparation uses: Transform has them in its key.
+
+        All of them by default: a task that says less keeps its prepared data when another network
+        is chosen.
+        """
+        return self.libraries()
+
+    def preparation_files(self) -> list[Path]:
+        """Of `files`, those that preparation reads; as `preparation_libraries`."""
+        return self.files()

@@ -120,8 +120,8 @@ def _transform(config: RunConfig) -> Step:
         train_split=_train_split(config),
         on_the_fly=config.pipeline.train.prepare == "on_the_fly",
         wanted_splits=wanted_splits(config.pipeline.train, config.pipeline.evaluate.split),
-        task_libraries=config.task.libraries(),
-        task_files=tuple(str(path) for path in config.task.files()),
+        task_libraries=config.task.preparation_libraries(),
+        task_files=tuple(str(path) for path in config.task.preparation_files()),
     )
     return Step("Transform", Transform, parameters, {"examples": EXAMPLES})
 

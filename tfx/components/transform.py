@@ -25,7 +25,7 @@ class Transform(Component):
 
         `on_the_fly`: writes state and description alone; the training prepares the examples.
         `wanted_splits` are looked for first, so that a split that lacks is said before the work.
-        `task_libraries` and `task_files` are what the task's config says it depends on.
+        `task_libraries` and `task_files` are what the task's config says its preparation uses.
         """
 
         task: str

@@ -229,6 +229,13 @@ class Config(ClassifierConfig):
         of_preset = preset_files(self.prepare.preset) if self.prepare.preset is not None else []
         return [*of_preset, *([] if vectors is None else [vectors])]
 
+    def preparation_files(self) -> list[Path]:
+        """The preset's, of which the tokenizer is one."""
+        return preset_files(self.prepare.preset) if self.prepare.preset is not None else []
+
     def libraries(self) -> tuple[str, ...]:
         """KerasHub has the layers of some networks."""
         return ("keras-hub",) if self.model.type in ("transformer", "preset") else ()
+
+    def preparation_libraries(self) -> tuple[str, ...]:
+        return ("keras-hub",) if self.prepare.preset is not None else ()

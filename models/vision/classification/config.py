@@ -229,6 +229,9 @@ class Config(ClassifierConfig):
     def files(self) -> list[Path]:
         return preset_files(self.model.preset) if isinstance(self.model, Preset) else []
 
+    def preparation_files(self) -> list[Path]:
+        return []  # the network alone has a preset
+
     def check(self) -> list[str]:
         if not isinstance(self.model, Preset):
             return []
