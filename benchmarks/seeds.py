@@ -41,8 +41,12 @@ def metrics_of(config: Path, seed: int, overrides: tuple[str, ...]) -> dict[str,
         seconds = time.perf_counter() - began
     if done.returncode not in (0, NOT_PUSHED):
         sys.exit(f"penstock run ended with {done.returncode}:\n{done.stdout}{done.stderr}")
-    metrics = json.loads(done.stdout)["evaluation"]["metrics"]
+    found = json.loads(done.stdout)
+    metrics = found["evaluation"].get("metrics")
+    if metrics is None:
+        sys.exit(f"There is no model to measure, for a gate stopped the run: {found['reason']}")
     whole = {name: value for name, value in metrics.items() if "/" not in name}
+    print(seed, overrides, whole, file=sys.stderr, flush=True)  # not lost if a later one fails
     return {**whole, "seconds": seconds}
 
 

@@ -74,3 +74,10 @@ def test_a_failed_run_ends_it(seeds, monkeypatch):
     monkeypatch.setattr(seeds, "PENSTOCK", [sys.executable, "-c", "import sys; sys.exit('broken')"])
     with pytest.raises(SystemExit, match="(?s)penstock run ended with 1:.*broken"):
         seeds.main([CONFIG, "--seeds", "0"])
+
+
+def test_a_gate_before_the_training_ends_it_with_its_reason(seeds, monkeypatch):
+    code = 'print(\'{"evaluation": {}, "reason": "The data drifted."}\'); raise SystemExit(3)'
+    monkeypatch.setattr(seeds, "PENSTOCK", [sys.executable, "-c", code])
+    with pytest.raises(SystemExit, match="no model to measure.*The data drifted"):
+        seeds.main([CONFIG, "--seeds", "0"])

@@ -33,6 +33,12 @@ def test_the_highest_loss_is_first_and_what_is_not_finite_before_it(tmp_path):
     assert found["rows"][3]["is_wrong"] is False
 
 
+def test_a_feature_whose_name_ends_in_loss_is_none(tmp_path):
+    rows = [{"key": k, "weight_loss": n, "probability_of_label": n / 9} for n, k in enumerate("ab")]
+    found = mistakes.section(_run(tmp_path, rows), "test")
+    assert found["order"] == "lowest probability of the label first"
+
+
 def test_without_a_loss_the_lowest_probability_of_the_label_is_first(tmp_path):
     rows = [{"key": k, "probability_of_label": p} for k, p in (("a", 0.9), ("b", 0.2), ("c", 0.6))]
     found = mistakes.section(_run(tmp_path, rows), "test")

@@ -1,9 +1,9 @@
 """Which examples a model did worst on: from the rows of an Evaluation, whatever their columns are.
 
-The order is by the column `log_loss`, or the first whose name ends in `loss`, highest first; or by
-`probability_of_label`, lowest first. Without either, the rows that are not `correct` are taken in
-the order of the file. Imports nothing heavy: the report asks the same of the file as the Evaluator
-asks of its columns.
+The order is by the column `log_loss`, or else `loss`, highest first; or by `probability_of_label`,
+lowest first. (No other names: the rows hold raw features too, and a `weight_loss` may be one.)
+Without either, the rows that are not `correct` are taken in the order of the file. Imports nothing
+heavy: the report asks the same of the file as the Evaluator asks of its columns.
 """
 
 import heapq
@@ -35,8 +35,7 @@ def find(rows: Iterator[dict]) -> Worst:
     first = next(rows, None)
     if first is None:
         return Worst([], None, None)
-    losses = [name for name in first if name.endswith("loss")]
-    by = "log_loss" if "log_loss" in losses else next(iter(losses), None)
+    by = next((name for name in ("log_loss", "loss") if name in first), None)
     counted = _Wrong()
     rows = counted.count(chain([first], rows))
     if by:
