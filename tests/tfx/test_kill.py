@@ -26,8 +26,8 @@ ORCHESTRATOR = (
 WORKER = ("worker:started", "worker:executed", "worker:digested", "worker:synced")
 PUSH = ("push:before-copy", "push:copied", "push:manifest", "push:renamed", "push:trimmed")
 
-RANDOM_KILLS = int(os.environ.get("PENSTOCK_TEST_KILLS", "40"))
-"""Each takes two to three seconds of CPU; `PENSTOCK_TEST_KILLS=200` tries more of them."""
+RANDOM_KILLS = int(os.environ.get("PENSTOCK_TEST_KILLS", "16"))
+"""Each takes about one second of CPU; `PENSTOCK_TEST_KILLS=200` tries more of them."""
 AT_ONCE = 4
 
 
@@ -41,7 +41,7 @@ def trials(tmp_path_factory):
         template = tmp_path_factory.mktemp("kill") / "template"
         template.mkdir()
         (template / "numbers.txt").write_text("1\n2\n3\n")
-        first = kill_trial.start_run(template, 2, "first")
+        first = kill_trial.start_run(template, 2, "first", interpreters=False)
         assert kill_trial.exit_code(first) == 0, (template / "output.txt").read_text()
         whole = kill_trial.Trial(template, template.parent / "whole")
         assert kill_trial.exit_code(whole.start(interpreters=True)) == 0, (
@@ -52,35 +52,37 @@ def trials(tmp_path_factory):
         yield kill_trial, template, expected
 
 
-POINTS = [f"{point}@{step}" for point in ORCHESTRATOR + WORKER for step in STEPS] + list(PUSH)
+CHAINS = [[f"{point}@{step}" for step in STEPS] for point in ORCHESTRATOR + WORKER]
+CHAINS += [[point] for point in PUSH]
+"""Crash points of one trial each: a run is killed at the first, goes on and is killed at the next."""
 
 
-def _trial_at_point(trials, point, interpreters=False):
+def _trial_at_points(trials, points, interpreters=False):
     kill_trial, template, expected = trials
-    name = f"{point.replace(':', '-')}-{interpreters}"
+    name = f"{points[0].replace(':', '-')}-{interpreters}"
     trial = kill_trial.Trial(template, template.parent / name)
     reader = kill_trial.Reader(trial.store, trial.destination)
     reader.start()
-    code = kill_trial.exit_code(trial.start(crash_at=point, interpreters=interpreters))
-    if point.startswith(ORCHESTRATOR):
-        assert code == -9, f"{point} was never reached"
-    else:
-        # The worker that tries again is killed at the same point too, if it still comes by there.
-        assert kill_trial.worker_deaths(trial.store) >= 1, f"{point} was never reached"
+    for point in points:
+        deaths = kill_trial.worker_deaths(trial.store)
+        code = kill_trial.exit_code(trial.start(crash_at=point, interpreters=interpreters))
+        if point.startswith(ORCHESTRATOR):
+            assert code == -9, f"{point} was never reached"
+        else:
+            # The worker that tries again is killed at the same point too, if it still comes by there.
+            assert kill_trial.worker_deaths(trial.store) > deaths, f"{point} was never reached"
     trial.check(expected, reader, interpreters)
 
 
 def test_a_kill_at_every_commit_point_loses_nothing(trials):
-    assert len(POINTS) == 4 * 3 + 4 * 3 + 5
+    assert sum(map(len, CHAINS)) == 4 * 3 + 4 * 3 + 5
     with ThreadPoolExecutor(AT_ONCE) as pool:
-        list(pool.map(lambda point: _trial_at_point(trials, point), POINTS))
+        list(pool.map(lambda points: _trial_at_points(trials, points), CHAINS))
 
 
 def test_a_kill_of_a_worker_that_starts_as_a_users_loses_nothing(trials):
     """At one step: a new interpreter takes a second of each trial."""
-    points = [f"{point}@Fit" for point in WORKER]
-    with ThreadPoolExecutor(AT_ONCE) as pool:
-        list(pool.map(lambda point: _trial_at_point(trials, point, interpreters=True), points))
+    _trial_at_points(trials, [f"{point}@Fit" for point in WORKER], interpreters=True)
 
 
 def test_the_points_are_all_there_are():
@@ -114,12 +116,12 @@ def test_kills_at_random_times_lose_nothing(trials):
     with ThreadPoolExecutor(AT_ONCE) as pool:
         # As many at once as below, so that the kills spread over nearly the whole of a run.
         seconds = {
-            kind: min(pool.map(seconds_of_a_run, range(AT_ONCE), [kind] * AT_ONCE))
-            for kind in (False, True)
+            kind: min(pool.map(seconds_of_a_run, range(number), [kind] * number))
+            for kind, number in ((False, AT_ONCE), (True, 1))
         }
         plan = []
         for number in range(RANDOM_KILLS):
-            interpreters = number % 20 < 2  # a kill of each kind, as a user's workers start
+            interpreters = number % 16 < 2  # a kill of each kind, as a user's workers start
             delay = generator.uniform(0, seconds[interpreters])
             plan.append((number, delay, number % 2 == 1, interpreters))
         list(pool.map(trial_at_time, plan))
@@ -135,7 +137,8 @@ def test_two_runs_at_once_in_one_store_are_safe(trials, tmp_path):
     reader = kill_trial.Reader(trial.store, trial.destination)
     reader.start()
     factors = {"five": 5, "six": 6, "five again": 5}
-    runs = [kill_trial.start_run(trial.folder, factor, run) for run, factor in factors.items()]
+    forked = {"interpreters": False}
+    runs = [kill_trial.start_run(trial.folder, f, run, **forked) for run, f in factors.items()]
     codes = [kill_trial.exit_code(run) for run in runs]
     reader.stop()
     assert codes == [0, 0, 0], (trial.folder / "output.txt").read_text()
@@ -150,6 +153,6 @@ def test_the_next_run_clears_up_behind_a_dead_one(trials, tmp_path):
     code = kill_trial.exit_code(trial.start(crash_at="commit:before-rename@Fit"))
     assert code == -9
     assert len(list((trial.store / "staging").iterdir())) >= 1
-    other = kill_trial.start_run(trial.folder, 7, "other")
+    other = kill_trial.start_run(trial.folder, 7, "other", interpreters=False)
     assert kill_trial.exit_code(other) == 0, (trial.folder / "output.txt").read_text()
     assert list((trial.store / "staging").iterdir()) == []
