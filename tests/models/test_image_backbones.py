@@ -130,7 +130,7 @@ def parts(tmp_path_factory):
     """(what `save_parts` wrote of a trained network, the features of `images()`)."""
     first = task({**SMALL, "l2": 1e-3})
     model = first.build(STATE)
-    first.compile(model, keras.optimizers.SGD(0.05))
+    first.compile(model, keras.optimizers.SGD(0.05), run_eagerly=True)
     model.train_on_batch(images(), np.arange(6) % 3)
     directory = tmp_path_factory.mktemp("model") / "parts"
     first.save_parts(model, STATE, directory)
@@ -141,7 +141,7 @@ def transferred(parts, **settings):
     preset = {"type": "preset", "preset": str(parts[0] / "preset"), **settings}
     second = task(preset, loss={"label_smoothing": 0.1})
     model = second.build(STATE)
-    second.compile(model, keras.optimizers.SGD(0.05))
+    second.compile(model, keras.optimizers.SGD(0.05), run_eagerly=True)
     return model
 
 

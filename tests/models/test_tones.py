@@ -52,8 +52,8 @@ def test_a_loud_neighbour_does_not_change_the_answer():
     quiet = generator.normal(0, 1e-5, (1, 4000)).astype(np.float32)
     loud = generator.normal(0, 0.5, (1, 4000)).astype(np.float32)
     model = task(seconds=0.5).build(State(SOURCE))
-    alone = model.predict(quiet, verbose=0)
-    together = model.predict(np.concatenate([quiet, loud]), verbose=0)
+    alone = np.asarray(model(quiet))
+    together = np.asarray(model(np.concatenate([quiet, loud])))
     np.testing.assert_allclose(alone[0], together[0], rtol=1e-4)
 
 
