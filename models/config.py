@@ -22,6 +22,13 @@ class TaskConfig(Config):
         """
         return ()
 
+    def metric_names(self) -> tuple[str, ...] | None:
+        """The metrics that `Task.summarise` gives, as patterns (`recall/*`: one for each class).
+
+        A misspelt threshold is a fault of the config then; with None, of the Evaluator.
+        """
+        return None
+
     def check(self) -> list[str]:
         """Faults visible before any data is read (a missing file), one sentence each.
 

@@ -8,6 +8,7 @@ import json
 import re
 from dataclasses import dataclass
 from difflib import get_close_matches
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 import yaml
@@ -17,7 +18,7 @@ from penstock.models import locate
 from penstock.models.config import TaskConfig
 from penstock.pipelines.sources.locate import known_sources, source_class
 from penstock.pipelines.sources.source import Source
-from penstock.tfx.config import MODEL_SECTIONS, PipelineConfig
+from penstock.tfx.config import MODEL_SECTIONS, EvaluateConfig, PipelineConfig
 from penstock.tfx.config_faults import describe_all, unknown_key
 from penstock.tfx.training.wanted_splits import early_split_faults
 from penstock.tfx.yaml_faults import yaml_fault
@@ -176,7 +177,7 @@ def resolve(document: dict) -> tuple[RunConfig | None, list[str]]:
         of_source = pipeline.data.source.check()
         faults += of_source + list(_mixture_faults(pipeline))
         if task is not None:
-            faults += task.check()
+            faults += task.check() + list(_metric_faults(pipeline.evaluate, task))
             faults += early_split_faults(pipeline) if not of_source else []
     return (None if faults else RunConfig(pipeline, task)), faults
 
@@ -194,6 +195,19 @@ def _mixture_faults(pipeline: PipelineConfig):
                 f"type `mixture` has. Expected: {expected}. Received: {name!r}. Correct it, or add "
                 f"`data.source.sources.{data_set}`."
             )
+
+
+def _metric_faults(evaluate: EvaluateConfig, task: TaskConfig):
+    """Limits on metrics that the task does not have; they would show after the training only."""
+    known = task.metric_names()
+    for section in () if known is None else ("thresholds", "slice_thresholds", "baseline"):
+        for name in getattr(evaluate, section):
+            if not any(fnmatchcase(name, pattern) for pattern in known):
+                near = get_close_matches(name, known, n=1)
+                yield (
+                    f"`evaluate.{section}` must name metrics of the task: {', '.join(known)}. "
+                    f"Received: {name!r}.{f' Did you mean {near[0]!r}?' if near else ''}"
+                )
 
 
 def _taken_sections(task_type: type[TaskConfig], own: set[str]):

@@ -72,3 +72,10 @@ class ClassifierConfig(TaskConfig):
     prepare: LabelPrepare = LabelPrepare()
     loss: Loss = Loss()
     metrics: Metrics = Metrics()
+
+    def metric_names(self):
+        """See `evaluation.summarise`."""
+        k = self.metrics.top_k
+        of_classes = ("precision/*", "recall/*", "f1/*")
+        top = () if k is None else (f"top_{k}_accuracy",)
+        return ("accuracy", "log_loss", "macro_f1", *top, *of_classes)

@@ -373,3 +373,24 @@ def test_what_a_task_misses_shows_before_any_data_is_read(write):
     network = {"type": "preset", "preset": "presets/none"}
     [fault] = faults(write(model=network))
     assert fault.startswith("`model.preset` must be the directory of a KerasHub preset")
+
+
+def test_limits_on_metrics_that_the_task_lacks_show_before_any_data_is_read(write):
+    """They would show after the training only. Classes are known when data are read, so f1/x is fine."""
+    evaluate = {
+        "slices": ["label"],
+        "thresholds": {"acuracy": {"min": 0.9}, "f1/x": {"min": 0.5}},
+        "slice_thresholds": {"top_3_accuracy": {"min": 0.9}},
+        "baseline": {"macro_f1": {"max_drop": 0.1}},
+    }
+    names = "accuracy, log_loss, macro_f1, precision/*, recall/*, f1/*"
+    first, second = faults(write(evaluate=evaluate))
+    assert first == (
+        f"`evaluate.thresholds` must name metrics of the task: {names}. Received: 'acuracy'. "
+        "Did you mean 'accuracy'?"
+    )
+    assert second.startswith(
+        f"`evaluate.slice_thresholds` must name metrics of the task: {names}. "
+    )
+    [left] = faults(write(evaluate=evaluate, metrics={"top_k": 3}))
+    assert left.startswith("`evaluate.thresholds`")
