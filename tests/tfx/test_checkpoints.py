@@ -1,5 +1,6 @@
 """Training that is killed in mid-epoch and goes on: same weights, same history, bit for bit."""
 
+import functools
 import json
 import os
 import shutil
@@ -73,7 +74,25 @@ class Kill(keras.callbacks.Callback):
             raise KeyboardInterrupt
 
 
-def train(config, directory=None, kill=None, seed=3, reports=None):
+class Keep(keras.callbacks.Callback):
+    """Copies the directory of the checkpoints as a kill after so many steps would leave it."""
+
+    def __init__(self, directory, after):
+        super().__init__()
+        self.directory, self.after, self.steps = directory, after, 0
+
+    def on_train_batch_end(self, batch, logs=None):
+        # The checkpoint of this step is not written yet.
+        if self.steps in self.after:
+            shutil.copytree(self.directory, kept(self.directory, self.steps))
+        self.steps += 1
+
+
+def kept(directory, steps):
+    return directory.with_name(f"{directory.name}-killed-after-{steps}")
+
+
+def train(config, directory=None, callback=None, seed=3, reports=None):
     """Like a new process: returns (fit.Result, every variable of model and optimizer)."""
     place = placement.choose(config)
     placement.prepare_process(place, seed)
@@ -104,7 +123,7 @@ def train(config, directory=None, kill=None, seed=3, reports=None):
         seed=seed,
         validation=validation(),
         checkpoints=directory,
-        extra_callbacks=(Kill(*kill),) if kill else (),
+        extra_callbacks=(callback,) if callback else (),
         report=lambda done, total, **values: reports is None or reports.append((done, values)),
     )
     return result, [v.numpy() for v in (*model.variables, *model.optimizer.variables)]
@@ -135,38 +154,40 @@ VARIANTS = {
 }
 
 
-@pytest.fixture(scope="module", params=VARIANTS.values(), ids=VARIANTS)
-def variant(request):
-    """A config and how it ends when nothing disturbs it."""
-    return undisturbed(config(**request.param))
-
-
-def undisturbed(changed):
-    reference = train(changed)
-    assert reference[0].epochs < 12  # Early stopping has stopped.
-    return changed, reference
+KILLED_AFTER = {"schedule": (7,), "early-stopping": (4, 7), "two-at-once": (3,)}
+"""Executions, of two steps in the last; 7 of the others: in mid-epoch. 4: at an epoch's end."""
 
 
 @pytest.fixture(scope="module")
-def interrupted(tmp_path_factory):
+def undisturbed(tmp_path_factory):
+    """`undisturbed(name)`: a variant's config, the directory of its checkpoints, and how it ends."""
+
+    @functools.cache
+    def run(name):
+        changed, directory = config(**VARIANTS[name]), tmp_path_factory.mktemp(name)
+        reference = train(changed, directory, Keep(directory, KILLED_AFTER.get(name, (7,))))
+        assert reference[0].epochs < 12  # Early stopping has stopped.
+        return changed, directory, reference
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def interrupted(undisturbed):
     """A directory with the checkpoints of a run that was killed after 7 steps."""
-    directory = tmp_path_factory.mktemp("interrupted")
-    with pytest.raises(KeyboardInterrupt):
-        train(config(), directory, kill=(7,))
-    return directory
+    return kept(undisturbed("schedule")[1], 7)
 
 
-def test_a_run_killed_in_mid_epoch_ends_as_if_undisturbed(variant, tmp_path):
-    kill_and_compare(*variant, 7, tmp_path)
-
-
-def test_a_run_killed_at_the_end_of_an_epoch_ends_as_if_undisturbed(tmp_path):
-    kill_and_compare(*undisturbed(config(**VARIANTS["early-stopping"])), 4, tmp_path)
-
-
-def kill_and_compare(changed, reference, steps, tmp_path):
-    with pytest.raises(KeyboardInterrupt):
-        train(changed, tmp_path, kill=(steps // changed.steps_per_execution,))
+@pytest.mark.parametrize(
+    ("name", "steps"),
+    [
+        *((name, KILLED_AFTER.get(name, (7,))[-1]) for name in VARIANTS),
+        ("early-stopping", 4),
+    ],
+)
+def test_a_run_killed_after_some_steps_ends_as_if_undisturbed(undisturbed, name, steps, tmp_path):
+    changed, directory, reference = undisturbed(name)
+    shutil.copytree(kept(directory, steps), tmp_path, dirs_exist_ok=True)
     reports = []
     resumed = train(changed, tmp_path, reports=reports)
     assert resumed[0].resumed_at not in (None, (0, 0))
@@ -174,30 +195,32 @@ def kill_and_compare(changed, reference, steps, tmp_path):
     assert_equal_runs(resumed, reference)
 
 
-def test_sigkilled_process(tmp_path):
-    """A process that dies for good, in mid-epoch, twice; another one goes on."""
+def test_sigkilled_process(undisturbed, tmp_path):
+    """A process that dies for good, in mid-epoch, then another; a third goes on."""
     program = (
         "import importlib.util, sys\n"
         "spec = importlib.util.spec_from_file_location('checkpoint_test', sys.argv[1])\n"
         "test = importlib.util.module_from_spec(spec)\n"
         "spec.loader.exec_module(test)\n"
-        "test.train(test.config(), sys.argv[2], kill=(int(sys.argv[3]), 'SIGKILL'))\n"
+        "kill = test.Kill(int(sys.argv[3]), 'SIGKILL')\n"
+        "test.train(test.config(), sys.argv[2], kill)\n"
     )
     command = [sys.executable, "-c", program, __file__, str(tmp_path), "7"]
     died = subprocess.run(command, cwd=tmp_path, capture_output=True)
     assert died.returncode == -signal.SIGKILL, died.stderr.decode()[-2000:]
     with pytest.raises(KeyboardInterrupt):
-        train(config(), tmp_path, kill=(6,))
+        train(config(), tmp_path, Kill(6))
     resumed = train(config(), tmp_path)
     # 7 steps, then 6 of which the first 2 were skipped: 11 are two epochs of 5, and 1.
     assert resumed[0].resumed_at == (2, 1)
-    assert_equal_runs(resumed, train(config()))
+    assert_equal_runs(resumed, undisturbed("schedule")[2])
 
 
-def test_interval_in_seconds(tmp_path):
+def test_interval_in_seconds(undisturbed, tmp_path):
     seldom = config(checkpoint_every_steps=None, checkpoint_every_seconds=1000)
-    train(seldom, tmp_path)
+    without = train(seldom, tmp_path)
     assert list(tmp_path.iterdir()) == []
+    assert_equal_runs(without, undisturbed("schedule")[2])  # whether saved or not
     often = config(checkpoint_every_steps=None, checkpoint_every_seconds=1e-6)
     train(often, tmp_path)
     # The last two: after the last step, and after the last epoch with its validation.
