@@ -136,7 +136,7 @@ def train_as_trainer(folder: Path, kind: str, cache: str, epochs: int, turns) ->
     from penstock.tfx.training import data, fit, optimizers, placement
     from penstock.tfx.training.config import TrainConfig
 
-    task, state = _task(kind)
+    task, state = task_of(kind)
     buckets = {"boundaries": BOUNDARIES} if kind == "text_gru" else None
     train = TrainConfig(epochs=epochs, batch_size=BATCH_SIZE, cache=cache, buckets=buckets)
     place = placement.choose(train)
@@ -173,7 +173,7 @@ def train_as_trainer(folder: Path, kind: str, cache: str, epochs: int, turns) ->
         )
 
 
-def _task(kind: str):
+def task_of(kind: str):
     """(task, state) of a network: what the data were described as."""
     from penstock.models import locate
     from penstock.pipelines.features import Image, Label, Text
