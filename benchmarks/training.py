@@ -160,7 +160,7 @@ def train_as_trainer(folder: Path, kind: str, cache: str, epochs: int, turns) ->
     from penstock.tfx.training import data, fit, optimizers, placement
     from penstock.tfx.training.config import TrainConfig
 
-    task, state = _task(kind)
+    task, state = task_of(kind)
     of_lengths = OF_MANY_LENGTHS.get(kind)
     buckets = {"boundaries": of_lengths.BOUNDARIES} if of_lengths else None
     train = TrainConfig(epochs=epochs, batch_size=BATCH_SIZE, cache=cache, buckets=buckets)
@@ -198,7 +198,7 @@ def train_as_trainer(folder: Path, kind: str, cache: str, epochs: int, turns) ->
         )
 
 
-def _task(kind: str):
+def task_of(kind: str):
     """(task, state) of a network: what the data were described as."""
     from penstock.models import locate
     from penstock.pipelines.features import Audio, Image, Label, Text

@@ -29,7 +29,7 @@ def prepare_function(preparation, state: State):
     inputs = preparation.input_features(state.features)
     signature = request_signature(read_features(preparation, state.features))
 
-    @tf.function(input_signature=[signature])
+    @tf.function(input_signature=[signature], autograph=not _is_own(preparation))
     def prepare(features):
         given = {name: features[name] for name in inputs}
         flat = flatten(preparation.prepare_inputs(given, state), "inputs")
@@ -43,6 +43,14 @@ def prepare_function(preparation, state: State):
     tensors = from_type_specs({n: tf.type_spec_from_value(t) for n, t in outputs.items()})
     _check_weight(tensors)
     return prepare, tensors
+
+
+def _is_own(preparation) -> bool:
+    """Whether it is one of Penstock's, which have no Python control flow over tensors.
+
+    The search for it (AutoGraph) takes each process one to three seconds, many times a trace.
+    """
+    return type(preparation).__module__.startswith("penstock.")
 
 
 def _pair(prepared):

@@ -201,7 +201,8 @@ def test_two_steps(config_path, tmp_path):
     task, state = task_class(config.pipeline.task)(config.task), State.load(state_folder)
     model = task.build(state)
     optimizer = make_optimizer(config.pipeline.train.optimizer, steps_per_epoch=2, epochs=1)
-    task.compile(model, optimizer, jit_compile=False)
+    # To trace a step takes several times as long as two; the conformance tests train in a graph.
+    task.compile(model, optimizer, jit_compile=False, run_eagerly=True)
     before = [np.array(weight) for weight in model.trainable_variables]
     [batch] = inputs.prepared(prepared, "train", EXAMPLES)
     for step in range(2):

@@ -1,6 +1,7 @@
 """Configs of `configs/data` on the real data sets, by the command line: counts are the published ones.
 
-Three quick ones of different kinds; `python benchmarks/real_data.py` runs all of them in the same way.
+Two quick ones of different kinds (tables are `tests/pipelines/test_real_tables.py`'s);
+`python benchmarks/real_data.py` runs all of them in the same way.
 """
 
 import importlib
@@ -9,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-QUICK = ("penguins", "bccd", "scitldr")
+QUICK = ("bccd", "scitldr")
 
 
 @pytest.fixture(scope="module")

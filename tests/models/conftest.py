@@ -56,8 +56,9 @@ class Case:
         names = self.task.input_features(self.source)
         return {name: self.raw[name] for name in names}
 
+    @cached_property
     def prepared(self):
-        """(inputs, targets, sample_weight) of all examples."""
+        """(inputs, targets, sample_weight) of all examples, eagerly."""
         inputs = self.task.prepare_inputs(self.requests, self.state)
         return inputs, *self.task.prepare_targets(self.raw, self.state)
 
@@ -65,7 +66,7 @@ class Case:
         """(inputs, targets) as `fit` gets them, without augmentation."""
         import keras
 
-        inputs, targets, _ = self.prepared()
+        inputs, targets, _ = self.prepared
         fed = self.task.training_inputs(inputs, targets, self.state)
         return keras.tree.map_structure(lambda x: x[:examples], fed)
 
@@ -244,11 +245,9 @@ CASES = {
 }
 
 
-@pytest.fixture(params=CASES.values(), ids=[name.strip("_") for name in CASES])
+@pytest.fixture(scope="module", params=CASES.values(), ids=[name.strip("_") for name in CASES])
 def case(request):
-    """Each task's case, made anew, with Keras as a fresh process has it."""
+    """Each task's case; all tests of one come together."""
     keras = pytest.importorskip("keras")
-    keras.utils.set_random_seed(0)
     yield request.param()
-    keras.config.set_dtype_policy("float32")
     keras.backend.clear_session()

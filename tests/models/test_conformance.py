@@ -4,7 +4,6 @@ import importlib.util
 import os
 import subprocess
 import sys
-from functools import partial
 from pathlib import Path
 
 import keras
@@ -48,10 +47,43 @@ def assert_same(left, right):
             np.testing.assert_array_equal(a, b)
 
 
-def compiled(case):
+def compiled(case, **options):
+    """A new network, the same each time."""
+    keras.utils.set_random_seed(0)
     model = case.task.build(case.state)
-    case.task.compile(model, keras.optimizers.Adam(0.01), jit_compile=False)
+    case.task.compile(model, keras.optimizers.Adam(0.01), jit_compile=False, **options)
     return model
+
+
+@pytest.fixture(scope="module")
+def prepare(case):
+    """The preparation as one traced function of the raw features, with all that comes of it."""
+    needed = case.task.input_features(case.source) | case.task.target_features(case.source)
+
+    @tf.function(input_signature=[request_signature(needed)])
+    def prepare(features):
+        inputs = case.task.prepare_inputs(features, case.state)
+        targets, sample_weight = case.task.prepare_targets(features, case.state)
+        fed = case.task.training_inputs(inputs, targets, case.state)
+        weights = () if sample_weight is None else (sample_weight,)
+        return {"inputs": inputs, "stored": (targets, *weights), "fed": fed}
+
+    return prepare
+
+
+@pytest.fixture(scope="module")
+def trained(case):
+    """A network after 60 steps on eight examples, and their loss before and after."""
+    model = compiled(case)
+    inputs, targets = case.training_batch(8)
+
+    def loss():
+        return float(model.compute_loss(inputs, targets, model(inputs)))
+
+    first = loss()
+    for _ in range(60):
+        model.train_on_batch(inputs, targets)
+    return model, first, loss()
 
 
 def test_every_task_has_a_case(request):
@@ -60,18 +92,8 @@ def test_every_task_has_a_case(request):
     assert {make().name for make in made.values()} == set(known_tasks())
 
 
-def test_prepared_shapes_are_static(case):
+def test_prepared_shapes_are_static(case, prepare):
     """All axes but the batch's are known or ragged, and known to `fit`: for XLA and TPUs."""
-    needed = case.task.input_features(case.source) | case.task.target_features(case.source)
-
-    @tf.function(input_signature=[request_signature(needed)])
-    def prepare(features):
-        inputs = case.task.prepare_inputs(features, case.state)
-        targets, sample_weight = case.task.prepare_targets(features, case.state)
-        fed = case.task.training_inputs(inputs, targets, case.state)
-        weights = [] if sample_weight is None else [sample_weight]
-        return {"stored": [inputs, targets, *weights], "fed": fed}
-
     outputs = prepare.get_concrete_function().structured_outputs
     specs = keras.tree.flatten(outputs)
     assert len(specs) >= 4
@@ -85,14 +107,14 @@ def test_prepared_shapes_are_static(case):
         assert spec.shape.is_compatible_with(result.shape)
 
 
-def test_preparation_is_the_same_eagerly_in_tf_data_and_for_one_example(case):
-    prepare = partial(case.task.prepare_inputs, state=case.state)
-    eager = prepare(case.requests)
-    [mapped] = tf.data.Dataset.from_tensors(case.requests).map(prepare)
-    assert_same(eager, mapped)
+def test_preparation_is_the_same_eagerly_in_tf_data_and_for_one_example(case, prepare):
+    eager = case.prepared[0]
+    [mapped] = tf.data.Dataset.from_tensors(case.raw).map(prepare)
+    assert_same(eager, mapped["inputs"])
     for n in range(12):
-        one = prepare({name: value[n : n + 1] for name, value in case.requests.items()})
-        assert_same(one, keras.tree.map_structure(lambda x, n=n: x[n : n + 1], eager))
+        one = prepare({name: value[n : n + 1] for name, value in case.raw.items()})
+        expected = keras.tree.map_structure(lambda x, n=n: x[n : n + 1], eager)
+        assert_same(one["inputs"], expected)
 
 
 def test_transform_writes_what_preparation_gives(case, tmp_path):
@@ -112,14 +134,14 @@ def test_transform_writes_what_preparation_gives(case, tmp_path):
         assert found[name] == result
     [batch] = prepared(done, "train", 99)
     assert [key.decode() for key in batch.pop("key").numpy()] == [f"{n:02}" for n in range(12)]
-    expected = dict(zip(("inputs", "targets", "sample_weight"), case.prepared(), strict=True))
+    expected = dict(zip(("inputs", "targets", "sample_weight"), case.prepared, strict=True))
     assert_same(batch, {k: v for k, v in expected.items() if v is not None})
 
 
 def test_preparation_takes_an_empty_batch(case):
     specs = request_signature(case.task.input_features(case.source))
     empty = {name: tf.zeros([0], spec.dtype) for name, spec in specs.items()}
-    full = keras.tree.flatten(case.task.prepare_inputs(case.requests, case.state))
+    full = keras.tree.flatten(case.prepared[0])
     for none, some in zip(
         keras.tree.flatten(case.task.prepare_inputs(empty, case.state)), full, strict=True
     ):
@@ -127,13 +149,8 @@ def test_preparation_takes_an_empty_batch(case):
         assert none.dtype == some.dtype
 
 
-def test_loss_falls_on_eight_examples(case):
-    model = compiled(case)
-    inputs, targets = case.training_batch(8)
-    first = model.evaluate(inputs, targets, verbose=0, return_dict=True)["loss"]
-    for _ in range(60):
-        model.train_on_batch(inputs, targets)
-    last = model.evaluate(inputs, targets, verbose=0, return_dict=True)["loss"]
+def test_loss_falls_on_eight_examples(trained):
+    _, first, last = trained
     assert last < 0.6 * first
 
 
@@ -158,23 +175,17 @@ def test_layer_names_are_stable(case):
     assert [layer.name for layer in first.layers] == [layer.name for layer in second.layers]
 
 
-def test_save_and_load_give_equal_outputs(case, tmp_path):
-    model = compiled(case)
-    inputs, targets = case.training_batch(8)
-    model.train_on_batch(inputs, targets)
+def test_save_and_load_give_equal_outputs(case, trained, tmp_path):
+    model, inputs = trained[0], case.training_batch(8)[0]
     model.save(tmp_path / "model.keras")
     for compile_too in (False, True):
         loaded = keras.saving.load_model(tmp_path / "model.keras", compile=compile_too)
-        np.testing.assert_array_equal(
-            model.predict(inputs, verbose=0), loaded.predict(inputs, verbose=0)
-        )
+        assert loaded.compiled == compile_too
+        np.testing.assert_array_equal(model(inputs), loaded(inputs))
 
 
-def test_saved_model_answers_raw_requests_as_keras_does(case, tmp_path):
-    model = compiled(case)
-    inputs, targets = case.training_batch(8)
-    for _ in range(20):
-        model.train_on_batch(inputs, targets)
+def test_saved_model_answers_raw_requests_as_keras_does(case, trained, tmp_path):
+    model = trained[0]
     module = tf.Module()
     module.model = model
 
@@ -189,16 +200,23 @@ def test_saved_model_answers_raw_requests_as_keras_does(case, tmp_path):
 
     served = tf.saved_model.load(str(tmp_path / "served")).signatures["serving_default"]
     requests = {name: tf.constant(value) for name, value in case.requests.items()}
-    assert_same(dict(served(**requests)), answers(case, model, case.requests))
+    found = dict(served(**requests))
+    assert_same(found, answers(case, model, case.requests))
     one = {name: value[:1] for name, value in requests.items()}
-    assert_same(
-        dict(served(**one)), keras.tree.map_structure(lambda x: x[:1], dict(served(**requests)))
-    )
+    assert_same(dict(served(**one)), keras.tree.map_structure(lambda x: x[:1], found))
 
 
-def test_mixed_precision_answers_in_float32(case):
+@pytest.fixture
+def mixed_precision():
     keras.config.set_dtype_policy("mixed_bfloat16")
-    model = compiled(case)
+    yield
+    keras.config.set_dtype_policy("float32")
+
+
+@pytest.mark.usefixtures("mixed_precision")
+def test_mixed_precision_answers_in_float32(case):
+    # One step costs less than to trace it.
+    model = compiled(case, run_eagerly=True)
     inputs, targets = case.training_batch(8)
     assert "bfloat16" in {layer.compute_dtype for layer in model.layers}
     assert np.isfinite(model.train_on_batch(inputs, targets, return_dict=True)["loss"])
@@ -212,7 +230,7 @@ def test_mixed_precision_answers_in_float32(case):
 
 
 def test_training_batches_depend_on_the_seed_alone(case):
-    inputs, targets, _ = case.prepared()
+    inputs, targets, _ = case.prepared
 
     def batch(seed):
         changed = case.task.augment(inputs, targets, seed, case.state)
@@ -230,10 +248,10 @@ def test_training_batches_depend_on_the_seed_alone(case):
         assert (changed.dtype, changed.shape) == (before.dtype, before.shape)
 
 
-def test_evaluation_is_columns_and_summary(case):
-    model = compiled(case)
-    decoded = {name: value.numpy() for name, value in answers(case, model, case.requests).items()}
-    _, targets, _ = case.prepared()
+def test_evaluation_is_columns_and_summary(case, trained):
+    found = answers(case, trained[0], case.requests)
+    decoded = {name: value.numpy() for name, value in found.items()}
+    _, targets, _ = case.prepared
     targets = keras.tree.map_structure(np.asarray, targets)
     columns = case.task.evaluate_batch(decoded, targets, case.raw, case.state)
     assert columns

@@ -13,6 +13,8 @@ SPEED_AND_SHIFT, GAIN, NOISE = range(3)
 """What each change folds into the seed, so that one of them does not depend on the others."""
 
 
+# No Python control flow over tensors: the search for it takes longer than the trace.
+@tf.autograph.experimental.do_not_convert
 def augment(waveforms, lengths, config: Augment, rate_hz: int, seed):
     """Speed, shift, gain and noise, in this order; the rest of a section is not looked at.
 

@@ -11,6 +11,8 @@ from penstock.models.speech.keyword_spotting.resampling import resample, resampl
 from penstock.models.speech.keyword_spotting.wav import decode
 
 
+# No Python control flow over tensors: the search for it takes as long as five traces.
+@tf.autograph.experimental.do_not_convert
 def waveforms(encoded, rate_hz: int, longest: int):
     """WAV files -> waveforms.
 

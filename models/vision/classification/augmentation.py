@@ -49,6 +49,8 @@ class Augmentation:
         self.image_layers = _image_layers(config)
         self.mixing_layers = _mixing_layers(config)
 
+    # No Python control flow over tensors: the search for it takes longer than the trace.
+    @tf.autograph.experimental.do_not_convert
     def __call__(self, images, targets, seed, num_classes: int):
         """Augments one batch.
 
