@@ -4,6 +4,7 @@ import importlib.util
 import os
 import subprocess
 import sys
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 import keras
@@ -184,7 +185,45 @@ def test_save_and_load_give_equal_outputs(case, trained, tmp_path):
         np.testing.assert_array_equal(model(inputs), loaded(inputs))
 
 
-def test_saved_model_answers_raw_requests_as_keras_does(case, trained, tmp_path):
+TENSORFLOW_ALONE = """
+import sys
+import tensorflow as tf
+for line in sys.stdin:
+    folder = line.strip()
+    served = tf.saved_model.load(folder + "/served").signatures["serving_default"]
+    requests = {
+        name: tf.io.parse_tensor(tf.io.read_file(f"{folder}/{name}.request"), spec.dtype)
+        for name, spec in served.structured_input_signature[1].items()
+    }
+    for name, value in served(**requests).items():
+        tf.io.write_file(f"{folder}/{name}.answer", tf.io.serialize_tensor(value))
+    print(*sorted({"keras_hub", "penstock"} & set(sys.modules)), flush=True)
+"""
+
+
+@pytest.fixture(scope="module")
+def tensorflow_alone(tmp_path_factory):
+    """`ask(folder)`: a process with nothing but TensorFlow answers the requests in it."""
+    environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": ""}
+    with subprocess.Popen(
+        [sys.executable, "-P", "-c", TENSORFLOW_ALONE],
+        env=environment,
+        cwd=tmp_path_factory.mktemp("alone"),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+
+        def ask(folder):
+            print(folder, file=process.stdin, flush=True)
+            assert process.stdout.readline() == "\n"  # no other library; "" if it is dead
+            return sorted(path.stem for path in folder.glob("*.answer"))
+
+        yield ask
+        process.stdin.close()
+
+
+def test_saved_model_answers_raw_requests_as_keras_does(case, trained, tensorflow_alone, tmp_path):
     model = trained[0]
     module = tf.Module()
     module.model = model
@@ -200,8 +239,14 @@ def test_saved_model_answers_raw_requests_as_keras_does(case, trained, tmp_path)
 
     served = tf.saved_model.load(str(tmp_path / "served")).signatures["serving_default"]
     requests = {name: tf.constant(value) for name, value in case.requests.items()}
-    found = dict(served(**requests))
-    assert_same(found, answers(case, model, case.requests))
+    found, expected = dict(served(**requests)), answers(case, model, case.requests)
+    assert_same(found, expected)
+    for name, value in requests.items():
+        tf.io.write_file(f"{tmp_path}/{name}.request", tf.io.serialize_tensor(value))
+    assert tensorflow_alone(tmp_path) == sorted(expected)
+    for name, value in expected.items():
+        answer = tf.io.read_file(f"{tmp_path}/{name}.answer")
+        assert_same(tf.io.parse_tensor(answer, value.dtype), value)
     one = {name: value[:1] for name, value in requests.items()}
     assert_same(dict(served(**one)), keras.tree.map_structure(lambda x: x[:1], found))
 
@@ -258,6 +303,8 @@ def test_evaluation_is_columns_and_summary(case, trained):
     assert {len(np.asarray(column)) for column in columns.values()} == {12}
     joined = {k: np.concatenate([v, v]) for k, v in columns.items()}
     metrics = case.task.summarise(columns, case.state)
+    patterns = case.task.config.metric_names() or ("*",)
+    assert not [name for name in metrics if not any(fnmatchcase(name, p) for p in patterns)]
     assert metrics
     assert all(type(value) is float and np.isfinite(value) for value in metrics.values())
     assert case.task.summarise(joined, case.state) == pytest.approx(metrics)
