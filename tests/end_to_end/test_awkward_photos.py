@@ -54,7 +54,7 @@ def write_pictures(photos):
 
 
 @pytest.fixture(scope="module")
-def photos(tmp_path_factory):
+def photos(tmp_path_factory, repository):
     """The command line in the folder of the run, which has been done; the config lies elsewhere."""
     from tests.end_to_end.conftest import CommandLine
 
@@ -62,22 +62,18 @@ def photos(tmp_path_factory):
     (folder / "config").mkdir(parents=True)
     (folder / "work").mkdir()
     write_pictures(folder / "work" / "photos")
-    config = {
-        "name": "photos",
-        "task": "vision.classification",
-        "data": {
-            "source": {"type": "image_folder", "path": "photos", "channels": 1},
-            "max_bad_fraction": 0.1,
-        },
-        "prepare": {"height": 8, "width": 8, "channels": 1},
-        "model": {"type": "mlp", "hidden_units": [8]},
-        "train": {
-            "epochs": 10,
-            "batch_size": 8,
-            "optimizer": {"type": "adam", "learning_rate": 0.01},
-        },
-        "push": {"destination": "serving"},
+    config = yaml.safe_load((repository / "configs" / "vision" / "photos.yaml").read_text())
+    config["data"]["source"]["channels"], config["data"]["max_bad_fraction"] = 1, 0.1
+    # Smaller, as the pictures are.
+    config["prepare"] |= {"height": 8, "width": 8, "channels": 1}
+    config["model"] = {"type": "mlp", "hidden_units": [8]}
+    config["train"] = {
+        "epochs": 10,
+        "batch_size": 8,
+        "optimizer": {"type": "adam", "learning_rate": 0.03},
     }
+    del config["augment"]
+    config["push"] = {"destination": "serving"}
     (folder / "config" / "photos.yaml").write_text(yaml.safe_dump(config))
     penstock = CommandLine(folder / "work")
     (folder / "tmp").mkdir()

@@ -7,9 +7,11 @@ The data are made here, awkward ones among them, and of a kind that a few epochs
 import csv
 import io
 import json
+import re
 import wave
 
 import numpy as np
+import pytest
 import tensorflow as tf
 
 from penstock.tfx.report.write import write_report
@@ -40,6 +42,13 @@ def write_reviews(path):
         csv.writer(file).writerows([["text", "label"], *rows, BROKEN_ROW, ["loud", ""]])
 
 
+@pytest.mark.parametrize("name", ["vision/photos", "text/reviews", "speech/recordings"])
+def test_a_config_of_15_lines_does_it(repository, name):
+    lines = (repository / "configs" / f"{name}.yaml").read_text().splitlines()
+    assert len([line for line in lines if line.strip() and not line.startswith("#")]) <= 15
+    assert f"configs/{name}.yaml" in (repository / "README.md").read_text()
+
+
 def output(penstock, step, name):
     """The directory of what a step of the newest run made."""
     steps = {entry["step"]: entry for entry in penstock.json("show")["steps"]}
@@ -51,10 +60,17 @@ def bad_records(penstock):
         return [json.loads(line) for line in file]
 
 
+def padding_share(penstock):
+    """Of the batches that the Trainer fed."""
+    with open(f"{output(penstock, 'Trainer', 'model')}/training.json") as file:
+        return json.load(file)["padding_share"]
+
+
 def test_texts(command_line, repository):
     penstock = command_line("texts")
     write_reviews(penstock.folder / "reviews.csv")
-    penstock("run", f"{repository}/configs/text/reviews.yaml", CLASSES, "train.epochs=10")
+    done = penstock("run", f"{repository}/configs/text/reviews.yaml", CLASSES, "train.epochs=10")
+    assert re.search(r"Trainer .* padding \d+\.\d%", done.stdout)
     served = tf.saved_model.load(f"{penstock.folder}/serving/reviews/1")
     new = ["A lovely view!", "breakfast: dirty and awful"]
     answer = served.signatures["serving_default"](text=tf.constant(new))
@@ -95,5 +111,6 @@ def test_recordings(command_line, repository):
     new = [tone(1900, generator), tone(240, generator)]
     answer = served.signatures["serving_default"](audio=tf.constant(new))
     assert answer["label"].numpy().tolist() == [b"whistle", b"hum"]
+    assert 0 <= padding_share(penstock) < 0.15
     [broken] = bad_records(penstock)
     assert broken["key"].endswith("broken.wav")
