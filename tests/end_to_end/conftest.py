@@ -68,7 +68,10 @@ def command_line(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def digits(command_line, digits_config):
-    """The digits run, uninterrupted: the command line in its folder, and its output."""
+    """The digits run, uninterrupted: the command line in its folder, its output, name, and artifacts."""
     penstock = command_line("digits")
     penstock.first = penstock("run", digits_config)
+    shown = penstock.json("show")
+    penstock.run = shown["run"]
+    penstock.outputs = {name: o for step in shown["steps"] for name, o in step["outputs"].items()}
     return penstock
