@@ -18,13 +18,16 @@ def example_columns(label_id, probabilities, names: tuple[str, ...]) -> dict[str
     Returns:
         label, predicted: names; label_id, predicted_id: int64; probability: of the predicted class;
         probability_of_label; log_loss: its negative natural logarithm, limited as scikit-learn does
-        by the precision of float32; label_rank: int64, 0 where no class is likelier than the label;
-        correct: bool.
+        by the precision of float32; label_rank: int64, how many classes come before the label by
+        probability, of equal ones those with a lower id, as for argmax and top_k; correct: bool.
     """
     label_id = np.asarray(label_id, np.int64)
     probabilities = np.asarray(probabilities, np.float32)
     predicted_id = probabilities.argmax(axis=1)
     of_label = np.take_along_axis(probabilities, label_id[:, None], axis=1)
+    lower_id = np.arange(probabilities.shape[1]) < label_id[:, None]
+    # Without ties, a network that says the same of all classes would be right in any top k.
+    before = (probabilities > of_label) | ((probabilities == of_label) & lower_id)
     limit = np.finfo(np.float32).eps
     name = np.asarray(names, dtype=np.str_)
     return {
@@ -35,7 +38,7 @@ def example_columns(label_id, probabilities, names: tuple[str, ...]) -> dict[str
         "probability": probabilities.max(axis=1),
         "probability_of_label": of_label[:, 0],
         "log_loss": -np.log(of_label[:, 0].clip(limit, 1.0 - limit)),
-        "label_rank": (probabilities > of_label).sum(axis=1),
+        "label_rank": before.sum(axis=1),
         "correct": predicted_id == label_id,
     }
 

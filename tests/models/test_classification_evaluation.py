@@ -36,6 +36,16 @@ def test_columns_by_hand():
     assert columns["label_rank"].tolist() == [0, 2]
 
 
+def test_of_equal_probabilities_the_lower_id_comes_first():
+    """As for argmax: of 0.25 four times the label's rank is its id; 0.4, 0.4, 0.2 by hand."""
+    columns = example_columns([0, 1, 2, 3], np.full((4, 4), 0.25), NAMES[:4])
+    assert columns["label_rank"].tolist() == [0, 1, 2, 3]
+    assert columns["correct"].tolist() == [True, False, False, False]
+    assert summarise(columns, NAMES[:4], top_k=2)["top_2_accuracy"] == 0.5
+    columns = example_columns([0, 1, 2], [[0.4, 0.4, 0.2]] * 3, NAMES[:3])
+    assert columns["label_rank"].tolist() == [0, 1, 2]
+
+
 def test_summary_is_scikit_learns():
     labels, probabilities = example()
     columns = example_columns(labels, probabilities, NAMES)

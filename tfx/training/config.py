@@ -64,7 +64,9 @@ class OptimizerBase(Config):
     """What all optimizers share.
 
     `layer_rates: {pattern: factor}` multiplies the learning rate of the variables whose path the
-    pattern fits (`backbone/*: 0.1`, 0 to leave them alone); the first that fits counts.
+    pattern fits (`backbone/*: 0.1`); the first that fits counts. 0 keeps the weights as they are,
+    while the moving moments of batch normalisation still follow the data: `model.freeze` of a preset
+    keeps both.
     """
 
     learning_rate: PositiveFloat
