@@ -177,6 +177,7 @@ def resolve(document: dict) -> tuple[RunConfig | None, list[str]]:
         faults += of_source + list(_mixture_faults(pipeline))
         if task is not None:
             faults += task.check()
+            faults += _padding_faults(pipeline.train.padding, task.input_padding())
             faults += early_split_faults(pipeline) if not of_source else []
     return (None if faults else RunConfig(pipeline, task)), faults
 
@@ -193,6 +194,16 @@ def _mixture_faults(pipeline: PipelineConfig):
                 "`train.mixture` must name splits, or data sets of a split that `data.source` of the "
                 f"type `mixture` has. Expected: {expected}. Received: {name!r}. Correct it, or add "
                 f"`data.source.sources.{data_set}`."
+            )
+
+
+def _padding_faults(given: dict, needed: dict):
+    """Padding that the task's networks would take for data."""
+    for name in sorted(given.keys() & needed.keys()):
+        if given[name] != needed[name]:
+            yield (
+                f"`train.padding` of `{name}` must be {needed[name]!r}, by which the task's networks "
+                f"know padding. Received: {given[name]!r}. Leave it out."
             )
 
 

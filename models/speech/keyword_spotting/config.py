@@ -214,6 +214,10 @@ class Config(ClassifierConfig):
             raise ValueError(" ".join(faults))
         return self
 
+    def input_padding(self) -> dict[str, int | float | str]:
+        """Silence."""
+        return {"inputs/waveforms": 0}
+
 
 def _spectrogram_faults(rate: int, spectrogram: Spectrogram) -> list[str]:
     faults = []

@@ -229,6 +229,10 @@ class Config(ClassifierConfig):
         of_preset = preset_files(self.prepare.preset) if self.prepare.preset is not None else []
         return [*of_preset, *([] if vectors is None else [vectors])]
 
+    def input_padding(self) -> dict[str, int | float | str]:
+        """No token has the id 0."""
+        return {"inputs": 0}
+
     def libraries(self) -> tuple[str, ...]:
         """KerasHub has the layers of some networks."""
         return ("keras-hub",) if self.model.type in ("transformer", "preset") else ()
