@@ -37,6 +37,14 @@ class TaskConfig(Config):
         """
         return []
 
+    def input_padding(self) -> dict[str, int | float | str]:
+        """What padding of inputs must be, by ragged tensor as in `train.padding` (`inputs/ids`).
+
+        For networks that know padding by its value, and are served with no other. A tensor that is
+        not named may be padded with anything.
+        """
+        return {}
+
     def files(self) -> list[Path]:
         """Files that the task reads beside the data (those of a local preset).
 

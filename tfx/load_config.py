@@ -178,6 +178,7 @@ def resolve(document: dict) -> tuple[RunConfig | None, list[str]]:
         faults += of_source + list(_mixture_faults(pipeline))
         if task is not None:
             faults += task.check() + list(_metric_faults(pipeline.evaluate, task))
+            faults += _padding_faults(pipeline.train.padding, task.input_padding())
             faults += early_split_faults(pipeline) if not of_source else []
     return (None if faults else RunConfig(pipeline, task)), faults
 
@@ -208,6 +209,16 @@ def _metric_faults(evaluate: EvaluateConfig, task: TaskConfig):
                     f"`evaluate.{section}` must name metrics of the task: {', '.join(known)}. "
                     f"Received: {name!r}.{f' Did you mean {near[0]!r}?' if near else ''}"
                 )
+
+
+def _padding_faults(given: dict, needed: dict):
+    """Padding that the task's networks would take for data."""
+    for name in sorted(given.keys() & needed.keys()):
+        if given[name] != needed[name]:
+            yield (
+                f"`train.padding` of `{name}` must be {needed[name]!r}, by which the task's networks "
+                f"know padding. Received: {given[name]!r}. Leave it out."
+            )
 
 
 def _taken_sections(task_type: type[TaskConfig], own: set[str]):

@@ -15,6 +15,10 @@ _OPEN_LENGTH = 0x7FFFF000
 So long a recording is not read here anyway.
 """
 PCM, _FLOAT, _EXTENSIBLE = 1, 3, 0xFFFE
+MIN_RATE_HZ, MAX_RATE_HZ = 4_000, 192_000
+"""What ExampleGen stores and what tasks resample: a rate that no task takes goes to the quarantine."""
+MAX_FLOAT_PEAK = 4.0
+"""12 dB over full scale. Larger floats are samples of another scale (integers written as floats)."""
 
 
 class AudioFault(ValueError):

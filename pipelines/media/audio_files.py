@@ -17,6 +17,9 @@ import struct
 import numpy as np
 
 from penstock.pipelines.media.audio_containers import (
+    MAX_FLOAT_PEAK,
+    MAX_RATE_HZ,
+    MIN_RATE_HZ,
     PCM,
     UNKNOWN,
     AudioFault,
@@ -31,12 +34,9 @@ MAX_SECONDS = 600.0
 """The default limit: in memory, ten minutes at 48 kHz in stereo are 115 MB of 16-bit samples."""
 MAX_WAV_BYTES = 512 * 2**20
 """Of decoded 16-bit samples, whatever `max_seconds` is: FLAC packs hours of silence into nothing."""
-MIN_RATE_HZ, MAX_RATE_HZ = 1_000, 384_000
 MAX_CHANNELS = 64
 _UNKNOWN_FRAMES = 2**62
 """libsndfile gives 2**63 - 1 as the length of a FLAC that says none."""
-MAX_FLOAT_PEAK = 4.0
-"""12 dB over full scale. Larger floats are samples of another scale (integers written as floats)."""
 
 SILENCE_DBFS = -60.0
 """A window of 20 ms is silent below this level."""
@@ -66,8 +66,8 @@ def normalise(data: bytes, max_seconds: float = MAX_SECONDS) -> bytes:
     Raises:
         AudioFault: empty, no recording of a known format, no samples, cut off or damaged, a header
             that contradicts itself, samples that are no numbers, floats of another scale, longer
-            than `max_seconds` or larger than `MAX_WAV_BYTES`, a rate or number of channels that no
-            recording has.
+            than `max_seconds` or larger than `MAX_WAV_BYTES`, a rate outside of `MIN_RATE_HZ` to
+            `MAX_RATE_HZ`, or a number of channels that no recording has.
     """
     if not data:
         raise AudioFault("The file is empty.")

@@ -5,10 +5,14 @@ import json
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from penstock.models.text.classification import networks
 from penstock.models.text.classification.config import Config
 from penstock.models.text.classification.layers import AttentionPooling, MaxPooling
+from penstock.models.text.classification.task import Task
+from penstock.pipelines.features import Label
+from penstock.pipelines.transform.state import State
 
 V, D, U, F, C = 12, 8, 6, 5, 3
 """Ids, embedding, units, filters, classes."""
@@ -70,6 +74,18 @@ def test_padding_changes_no_answer(name):
     for length in (8, 30):
         ids = np.array([text + [0] * (length - len(text)) for text in texts])
         np.testing.assert_allclose(model(ids).numpy(), alone, rtol=1e-4, atol=1e-5)
+
+
+def test_buckets_may_be_longer_than_texts():
+    """A boundary of 8 for texts of up to 6 tokens, of whose positions a transformer has 6."""
+    model = {"type": "transformer", "num_heads": 2, "dropout": 0.0}
+    sections = {"prepare": {"max_length": 6}, "model": model}
+    task = Task(Config.model_validate_json(json.dumps(sections)))
+    state = State({"label": Label(names=("bad", "good"))}, {"words": ("a", "b")})
+    ids = tf.constant([[2, 3, 2, 3, 2, 3, 0, 0], [2, 0, 0, 0, 0, 0, 0, 0]])
+    fed, _ = task.training_inputs(ids, None, state)
+    np.testing.assert_array_equal(fed, ids[:, :6])
+    assert task.build(state)(fed).shape == (2, 2)
 
 
 def test_average_by_hand():

@@ -41,7 +41,7 @@ def header(form=1, channels=1, rate=8000, bits=16, frame=None):
 @pytest.mark.parametrize("subtype", SUBTYPES)
 def test_samples_are_those_that_would_be_stored(subtype, layout, channels):
     """libsndfile decodes, ExampleGen rounds; floats over full scale are clipped."""
-    peak = 1.05 if subtype in ("FLOAT", "DOUBLE") else 1.0
+    peak = 3.9 if subtype in ("FLOAT", "DOUBLE") else 1.0
     samples = np.random.default_rng(channels).uniform(-peak, peak, (501, channels))
     data = encoded(samples, subtype, layout)
     stored = soundfile.read(io.BytesIO(normalise(data)), dtype="int16", always_2d=True)[0]
@@ -93,6 +93,10 @@ UNREADABLE = {
     "not-a-number": (
         riff(header(form=3, bits=32), chunk(b"data", struct.pack("<f", np.nan))),
         "samples that are no numbers",
+    ),
+    "integers-as-floats": (
+        riff(header(form=3, bits=32), chunk(b"data", struct.pack("<2f", 0.5, -20_000))),
+        "floating-point samples must be from -1 to 1; the largest is.*20000",
     ),
 }
 

@@ -220,8 +220,11 @@ FAULTS = {
         "16000 bytes a second).",
     ),
     "no-channels": (wav(form(channels=0), chunk(b"data", BODY)), "The recording is damaged: its h"),
-    "slow": (encode(MONO, rate=10), "The recording has 10 samples a second; from 1000 to 384000"),
-    "fast": (encode(MONO, rate=999_999), "The recording has 999999 samples a second; from 1000"),
+    "slow": (
+        encode(MONO, rate=3_999),
+        "The recording has 3999 samples a second; from 4000 to 192000",
+    ),
+    "fast": (encode(MONO, rate=192_001), "The recording has 192001 samples a second; from 4000"),
     "channels": (
         encode(np.zeros((3, 65), np.int16)),
         "The recording has 65 channels; at most 64 are read.",
@@ -239,11 +242,11 @@ FAULTS = {
         "The recording has floating-point samples up to 20000; expected -1 to 1.",
     ),
     "long": (
-        encode(np.zeros((601_000, 1), np.int16), rate=1_000),
+        encode(np.zeros((2_404_000, 1), np.int16), rate=4_000),
         "The recording lasts 601.0 seconds; at most 600 are read.",
     ),
     "long-flac": (
-        encode(np.zeros((601_000, 1), np.int16), "FLAC", rate=1_000),
+        encode(np.zeros((2_404_000, 1), np.int16), "FLAC", rate=4_000),
         "The recording lasts 601.0 seconds; at most 600 are read.",
     ),
 }

@@ -56,6 +56,28 @@ def test_overrides_are_read_as_yaml(write):
 
 
 FAULTS = {
+    "padding of a text that would be a token": (
+        {
+            "task": "text.classification",
+            "prepare": {},
+            "train": {"buckets": {}, "padding": {"inputs": 7}},
+        },
+        [
+            "`train.padding` of `inputs` must be 0, by which the task's networks know padding. "
+            "Received: 7. Leave it out."
+        ],
+    ),
+    "padding of a recording that would be sound": (
+        {
+            "task": "speech.keyword_spotting",
+            "prepare": {},
+            "train": {"packing": {"length": 9}, "padding": {"inputs/waveforms": -1}},
+        },
+        [
+            "`train.padding` of `inputs/waveforms` must be 0, by which the task's networks know "
+            "padding. Received: -1. Leave it out."
+        ],
+    ),
     "unknown key": (
         {"train": {"epoch": 3}},
         ["Unknown key `train.epoch`. Did you mean: `train.epochs`?"],

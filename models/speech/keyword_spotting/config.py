@@ -7,6 +7,7 @@ from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, model_
 
 from penstock.models.classification.config import ClassifierConfig, Fraction, LabelPrepare
 from penstock.pipelines.config import Config as Section
+from penstock.pipelines.media.audio_containers import MAX_RATE_HZ, MIN_RATE_HZ
 
 Pair = tuple[PositiveInt, PositiveInt]
 """Frames, mel bands."""
@@ -21,7 +22,7 @@ class Prepare(LabelPrepare):
     """
 
     audio_feature: str = "audio"
-    sample_rate_hz: Annotated[int, Field(ge=4_000, le=192_000)] = 16_000
+    sample_rate_hz: Annotated[int, Field(ge=MIN_RATE_HZ, le=MAX_RATE_HZ)] = 16_000
     max_seconds: Annotated[float, Field(gt=0.0, le=60.0)] = 1.0
 
     @property
@@ -212,6 +213,10 @@ class Config(ClassifierConfig):
         if faults:
             raise ValueError(" ".join(faults))
         return self
+
+    def input_padding(self) -> dict[str, int | float | str]:
+        """Silence."""
+        return {"inputs/waveforms": 0}
 
 
 def _spectrogram_faults(rate: int, spectrogram: Spectrogram) -> list[str]:

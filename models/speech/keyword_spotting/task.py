@@ -8,7 +8,7 @@ or 32-bit PCM or 32 or 64-bit float.
 Whatever can be read is answered, with one of the classes: silence, and a single sample, too; of a
 recording longer than `prepare.max_seconds` the middle is listened to. What else is in the request
 changes no answer. A request with a recording that cannot be read (empty, no WAV, cut off, without
-samples, of another coding or rate) is refused as a whole, with an error that says why.
+samples, of another coding, rate or scale) is refused as a whole, with an error that says why.
 """
 
 from penstock.models.classification.classifier import Classifier

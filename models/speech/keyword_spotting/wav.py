@@ -8,6 +8,8 @@ plain layout only. Not read here, though ExampleGen converts them: RIFX, RF64, c
 
 import tensorflow as tf
 
+from penstock.pipelines.media.audio_containers import MAX_FLOAT_PEAK
+
 PCM, FLOAT, EXTENSIBLE = 1, 3, 0xFFFE
 """Format tags of RFC 2361 and mmreg.h; of EXTENSIBLE the true one is at byte 24 of its chunk."""
 OPEN_LENGTH = 0x7FFFF000
@@ -28,7 +30,8 @@ def decode(encoded):
 
     Raises:
         tf.errors.InvalidArgumentError: empty, no WAV, damaged, cut off, without samples, of another
-            coding, or with samples that are no numbers; the message says which.
+            coding, or with samples that are no numbers or of another scale (floats beyond 4.0);
+            the message says which.
     """
     header, offset, size = _chunks(_checked_riff(encoded))
     form, channels, rate_hz, frame_bytes, bits = _format(header)
@@ -43,6 +46,9 @@ def decode(encoded):
     samples = _samples(data, form, bits)
     finite = (tf.reduce_all(tf.math.is_finite(samples)), "it has samples that are no numbers", [])
     samples = _checked(samples, [finite])
+    peak = tf.reduce_max(tf.abs(samples)) / 32768.0
+    text = "its floating-point samples must be from -1 to 1; the largest is"
+    samples = _checked(samples, [(peak <= MAX_FLOAT_PEAK, text, [peak])])
     return tf.reshape(tf.clip_by_value(samples, -32768.0, 32767.0), [-1, channels]), rate_hz
 
 

@@ -233,6 +233,10 @@ class Config(ClassifierConfig):
         """The preset's, of which the tokenizer is one."""
         return preset_files(self.prepare.preset) if self.prepare.preset is not None else []
 
+    def input_padding(self) -> dict[str, int | float | str]:
+        """No token has the id 0."""
+        return {"inputs": 0}
+
     def libraries(self) -> tuple[str, ...]:
         """KerasHub has the layers of some networks."""
         return ("keras-hub",) if self.model.type in ("transformer", "preset") else ()

@@ -99,8 +99,9 @@ def at_least_one(ids):
 def padded(ids, length: int | None = None):
     """Ragged int [batch, (tokens)] -> dense [batch, length], or as long as the longest row.
 
-    What is dense comes from the input pipeline, which has padded it, and stays as it is.
+    What is dense comes from the input pipeline, which has padded it to the boundary of a bucket;
+    what is behind `length` there is padding alone, and is cut off.
     """
-    if not isinstance(ids, tf.RaggedTensor):
-        return ids
-    return ids.to_tensor(PADDING, shape=[None, length])
+    if isinstance(ids, tf.RaggedTensor):
+        return ids.to_tensor(PADDING, shape=[None, length])
+    return ids if length is None else ids[:, :length]

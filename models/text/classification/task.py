@@ -30,7 +30,7 @@ class Task(Classifier, Data):
     """
 
     def training_inputs(self, inputs, targets, state):
-        """Padded to `max_length`, where `train.buckets` has not padded already."""
+        """Padded to `max_length`, or by `train.buckets` to less."""
         del state
         return padded(inputs, self.prepare.max_length), targets
 
