@@ -12,7 +12,12 @@ from penstock.models.classification.config import (
     Freeze,
     LabelPrepare,
 )
-from penstock.models.preset_files import preset_faults, preset_files
+from penstock.models.preset_files import (
+    backbone_class,
+    is_directory_name,
+    preset_faults,
+    preset_files,
+)
 from penstock.pipelines.config import Config as Section
 
 
@@ -230,9 +235,8 @@ class Config(ClassifierConfig):
         return preset_files(self.model.preset) if isinstance(self.model, Preset) else []
 
     def check(self) -> list[str]:
-        if not isinstance(self.model, Preset):
-            return []
-        return preset_faults(self.model.preset, "model.preset")
+        """A preset that is not there, or does not say what it makes of pixels."""
+        return _preset_faults(self.model.preset) if isinstance(self.model, Preset) else []
 
     @model_validator(mode="after")
     def _network_fits_the_image(self):
@@ -243,6 +247,23 @@ class Config(ClassifierConfig):
                 f"prepare.width={self.prepare.width}."
             )
         return self
+
+
+def _preset_faults(preset: str) -> list[str]:
+    """Of a local preset; one with a `SmallResNetBackbone` scales pixels for itself."""
+    faults = preset_faults(preset, "model.preset")
+    if (
+        not faults
+        and is_directory_name(preset)
+        and not Path(preset, "image_converter.json").is_file()
+        and backbone_class(preset) != "SmallResNetBackbone"
+    ):
+        faults.append(
+            "`model.preset` must say how pixels are scaled, in an `image_converter.json`. Received: "
+            f"{preset!r}, which has none. `save_to_preset` of the backbone's image converter "
+            "(`keras_hub.layers.ImageConverter`) adds it."
+        )
+    return faults
 
 
 def _size_fault(model, height: int, width: int) -> str | None:
