@@ -204,7 +204,8 @@ class Augment(Section):
     `rotation_degrees` either way, zoomed in or out by up to `zoom`, each drawn uniformly; flips
     happen with probability 1/2. `fill_mode` is what appears at the edges, as in Keras's layers.
     `interpolation: nearest` moves whole pixels: bilinear blurs, which very small images feel.
-    With both `cut_mix` and `mix_up` each batch gets one of them, with equal chances.
+    With both `cut_mix` and `mix_up` each batch gets one of them, with equal chances. Neither goes
+    with `prepare.class_weights`.
     """
 
     flip: Literal["horizontal", "vertical", "both"] | None = None
@@ -239,13 +240,22 @@ class Config(ClassifierConfig):
         return _preset_faults(self.model.preset) if isinstance(self.model, Preset) else []
 
     @model_validator(mode="after")
-    def _network_fits_the_image(self):
+    def _fits_together(self):
+        faults = []
         fault = _size_fault(self.model, self.prepare.height, self.prepare.width)
         if fault:
-            raise ValueError(
+            faults.append(
                 f"{fault} Received: prepare.height={self.prepare.height}, "
                 f"prepare.width={self.prepare.width}."
             )
+        if self.augment.mixes and self.prepare.class_weights is not None:
+            faults.append(
+                "`prepare.class_weights` excludes `augment.cut_mix` and `augment.mix_up`: a mixed "
+                "image has two classes, and would have the weight of one. Received: "
+                f"prepare.class_weights={self.prepare.class_weights}. Leave out one or the other."
+            )
+        if faults:
+            raise ValueError(" ".join(faults))
         return self
 
 
