@@ -3,6 +3,7 @@
 import json
 
 import keras
+import keras_hub
 import numpy as np
 import pytest
 from pydantic import ValidationError
@@ -200,6 +201,31 @@ def test_a_family_is_saved_with_its_scaling(tmp_path, monkeypatch):
         pixels, again = model.get_layer(layer)(pixels), second.get_layer(layer)(pixels)
         np.testing.assert_array_equal(np.asarray(pixels), np.asarray(again))
     keras.backend.clear_session()
+
+
+def test_a_preset_of_elsewhere_is_saved_with_its_scaling(tmp_path):
+    """VGG is no family here; its pixels become 0.5 x - 1, in what is saved of it too."""
+    given = str(tmp_path / "given")
+    keras_hub.models.VGGBackbone([1], [2], image_shape=(None, None, 1)).save_to_preset(given)
+    keras_hub.layers.VGGImageConverter(scale=[0.5], offset=[-1.0]).save_to_preset(given)
+    first = task({"type": "preset", "preset": given})
+    model = first.build(STATE)
+    first.save_parts(model, STATE, tmp_path)
+    second = task({"type": "preset", "preset": str(tmp_path / "preset")}).build(STATE)
+    for network in (model, second):
+        scaled = np.asarray(network.get_layer("scale")(images()))
+        np.testing.assert_allclose(scaled, 0.5 * images() - 1.0)
+
+
+def test_a_preset_must_say_how_pixels_are_scaled(tmp_path):
+    (tmp_path / "config.json").write_text('{"class_name": "VGGBackbone"}')
+    model = {"type": "preset", "preset": str(tmp_path)}
+    config = Config.model_validate_json(json.dumps({"model": model}))
+    [fault] = config.check()
+    assert "must say how pixels are scaled, in an `image_converter.json`. Received: " in fault
+    assert "which has none. `save_to_preset` of the backbone's image converter" in fault
+    (tmp_path / "image_converter.json").touch()
+    assert config.check() == []
 
 
 def test_a_preset_for_other_images_is_a_fault(parts):

@@ -147,8 +147,30 @@ def test_model_type_selects_the_network():
             {"prepare": {"height": 8, "width": 6}, "model": {"type": "cnn", "filters": [8, 8, 8]}},
             "3 poolings by 2 need a shorter side of at least 8 pixels.*Give `model.filters` fewer",
         ),
+        (
+            {"prepare": {"class_weights": "balanced"}, "augment": {"mix_up": {}}},
+            "`prepare.class_weights` excludes .* `augment.mix_up`.* Received: .*balanced. Leave out",
+        ),
+        (
+            {
+                "prepare": {"height": 1, "class_weights": {"a": 2.0}},
+                "augment": {"cut_mix": {}},
+            },
+            "Received: prepare.height=1.* `prepare.class_weights` excludes `augment.cut_mix`",
+        ),
     ],
-    ids=["network", "key", "activation", "dropout", "no_filters", "alpha", "type", "too_deep"],
+    ids=[
+        "network",
+        "key",
+        "activation",
+        "dropout",
+        "no_filters",
+        "alpha",
+        "type",
+        "too_deep",
+        "weights_of_mixed",
+        "two_faults",
+    ],
 )
 def test_config_faults(sections, message):
     with pytest.raises(ValidationError, match=message):

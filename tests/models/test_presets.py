@@ -6,7 +6,7 @@ import pytest
 
 from penstock.models import presets
 from penstock.models.classification.config import FreezeUntil
-from penstock.models.preset_files import preset_faults, preset_files
+from penstock.models.preset_files import backbone_class, preset_faults, preset_files
 from penstock.models.vision.classification.small_resnet import SmallResNetBackbone
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (4, 8, 8, 1)).astype(np.float32)
@@ -77,6 +77,14 @@ def test_the_files_of_a_local_preset_are_listed(saved):
     assert preset_files("resnet_18_imagenet") == []
     assert preset_faults(saved[0], "model.preset") == []
     assert preset_faults("kaggle://keras/resnetv1/keras/resnet_18_imagenet", "model.preset") == []
+
+
+@pytest.mark.parametrize("config", ["{", "[1]", "{}", None], ids=["cut", "list", "bare", "none"])
+def test_the_class_of_a_backbone_is_read_without_keras(saved, tmp_path, config):
+    assert backbone_class(saved[0]) == "SmallResNetBackbone"
+    if config is not None:
+        (tmp_path / "config.json").write_text(config)
+    assert backbone_class(str(tmp_path)) == ""
 
 
 @pytest.mark.parametrize("made", [False, True], ids=["missing", "empty"])

@@ -16,6 +16,9 @@ from penstock.models.vision.classification.config import Backbone, Preset, Small
 from penstock.models.vision.classification.families import FAMILIES, Family
 from penstock.models.vision.classification.small_resnet import SmallResNetBackbone
 
+SCALE = "scale"
+"""Name of the scaling layer, by which `save_preset` finds it."""
+
 
 def build(config: SmallResNet | Backbone | Preset, image_shape: tuple[int, int, int], name: str):
     """The scaling layer (None: the backbone scales for itself) and the backbone.
@@ -46,11 +49,18 @@ def save_preset(model: keras.Model, directory: Path) -> None:
     """
     [backbone] = [part for part in model.layers if isinstance(part, keras_hub.models.Backbone)]
     backbone.save_to_preset(str(directory))
-    for family in FAMILIES.values():
-        if isinstance(backbone, family.make):
-            scaling = model.get_layer("scale")
-            converter = family.converter(scale=scaling.scale, offset=scaling.offset)
+    for layer in model.layers:
+        if layer.name == SCALE:
+            converter = _converter_class(backbone)(scale=layer.scale, offset=layer.offset)
             converter.save_to_preset(str(directory))
+
+
+def _converter_class(backbone) -> type:
+    """KerasHub's layer that keeps the scaling for backbones of this class."""
+    general = keras_hub.layers.ImageConverter
+    kinds = [kind for kind in vars(keras_hub.layers).values() if isinstance(kind, type)]
+    of_images = [kind for kind in kinds if issubclass(kind, general)]
+    return next((kind for kind in of_images if kind.backbone_cls is type(backbone)), general)
 
 
 def _small_resnet(config: SmallResNet, image_shape, name):
@@ -85,7 +95,7 @@ def _from_preset(config: Preset, image_shape, name):
     converter = keras_hub.layers.ImageConverter.from_preset(config.preset)
     scale = 1.0 if converter.scale is None else converter.scale
     offset = 0.0 if converter.offset is None else converter.offset
-    return layers.Rescaling(scale, offset, name="scale"), backbone
+    return layers.Rescaling(scale, offset, name=SCALE), backbone
 
 
 def _check_shape(backbone, image_shape) -> None:
@@ -109,4 +119,4 @@ def _scaling(family: Family, channels: int):
         mean, deviation = [sum(mean) / 3], [sum(deviation) / 3]
     scale = [1.0 / (255.0 * d) for d in deviation]
     offset = [-m / d for m, d in zip(mean, deviation, strict=True)]
-    return layers.Rescaling(scale, offset, name="scale")
+    return layers.Rescaling(scale, offset, name=SCALE)

@@ -12,7 +12,12 @@ from penstock.models.classification.config import (
     Freeze,
     LabelPrepare,
 )
-from penstock.models.preset_files import preset_faults, preset_files
+from penstock.models.preset_files import (
+    backbone_class,
+    is_directory_name,
+    preset_faults,
+    preset_files,
+)
 from penstock.pipelines.config import Config as Section
 
 
@@ -199,7 +204,8 @@ class Augment(Section):
     `rotation_degrees` either way, zoomed in or out by up to `zoom`, each drawn uniformly; flips
     happen with probability 1/2. `fill_mode` is what appears at the edges, as in Keras's layers.
     `interpolation: nearest` moves whole pixels: bilinear blurs, which very small images feel.
-    With both `cut_mix` and `mix_up` each batch gets one of them, with equal chances.
+    With both `cut_mix` and `mix_up` each batch gets one of them, with equal chances. Neither goes
+    with `prepare.class_weights`.
     """
 
     flip: Literal["horizontal", "vertical", "both"] | None = None
@@ -233,19 +239,44 @@ class Config(ClassifierConfig):
         return []  # the network alone has a preset
 
     def check(self) -> list[str]:
-        if not isinstance(self.model, Preset):
-            return []
-        return preset_faults(self.model.preset, "model.preset")
+        """A preset that is not there, or does not say what it makes of pixels."""
+        return _preset_faults(self.model.preset) if isinstance(self.model, Preset) else []
 
     @model_validator(mode="after")
-    def _network_fits_the_image(self):
+    def _fits_together(self):
+        faults = []
         fault = _size_fault(self.model, self.prepare.height, self.prepare.width)
         if fault:
-            raise ValueError(
+            faults.append(
                 f"{fault} Received: prepare.height={self.prepare.height}, "
                 f"prepare.width={self.prepare.width}."
             )
+        if self.augment.mixes and self.prepare.class_weights is not None:
+            faults.append(
+                "`prepare.class_weights` excludes `augment.cut_mix` and `augment.mix_up`: a mixed "
+                "image has two classes, and would have the weight of one. Received: "
+                f"prepare.class_weights={self.prepare.class_weights}. Leave out one or the other."
+            )
+        if faults:
+            raise ValueError(" ".join(faults))
         return self
+
+
+def _preset_faults(preset: str) -> list[str]:
+    """Of a local preset; one with a `SmallResNetBackbone` scales pixels for itself."""
+    faults = preset_faults(preset, "model.preset")
+    if (
+        not faults
+        and is_directory_name(preset)
+        and not Path(preset, "image_converter.json").is_file()
+        and backbone_class(preset) != "SmallResNetBackbone"
+    ):
+        faults.append(
+            "`model.preset` must say how pixels are scaled, in an `image_converter.json`. Received: "
+            f"{preset!r}, which has none. `save_to_preset` of the backbone's image converter "
+            "(`keras_hub.layers.ImageConverter`) adds it."
+        )
+    return faults
 
 
 def _size_fault(model, height: int, width: int) -> str | None:

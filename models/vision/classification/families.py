@@ -6,7 +6,7 @@ network (`tests/models/test_image_backbones.py`).
 
 from dataclasses import dataclass
 
-from keras_hub import layers, models
+from keras_hub import models
 
 from penstock.models.vision.classification.config import PATCH_SIDE
 
@@ -20,13 +20,11 @@ class Family:
 
     Attributes:
         make: its class.
-        converter: KerasHub's layer that keeps the scaling in a preset.
         sizes: size -> arguments.
         mean, deviation: subtracted from pixels in 0..1, then divided by.
     """
 
     make: type
-    converter: type
     sizes: dict[str, dict]
     mean: tuple = IMAGENET_MEAN
     deviation: tuple = IMAGENET_DEVIATION
@@ -132,7 +130,6 @@ MOBILENET_LARGE = _mobilenet_v3(
 FAMILIES = {
     "resnet": Family(
         models.ResNetBackbone,
-        layers.ResNetImageConverter,
         {
             "18": _resnet([2, 2, 2, 2], "basic_block"),
             "34": _resnet([3, 4, 6, 3], "basic_block"),
@@ -143,7 +140,6 @@ FAMILIES = {
     ),
     "densenet": Family(  # Huang et al., arXiv:1608.06993, table 1
         models.DenseNetBackbone,
-        layers.DenseNetImageConverter,
         {
             "121": {"stackwise_num_repeats": [6, 12, 24, 16]},
             "169": {"stackwise_num_repeats": [6, 12, 32, 32]},
@@ -152,7 +148,6 @@ FAMILIES = {
     ),
     "efficientnet": Family(
         models.EfficientNetBackbone,
-        layers.EfficientNetImageConverter,
         {
             "b0": _efficientnet(1.0, 1.0),
             "b1": _efficientnet(1.0, 1.1),
@@ -166,12 +161,10 @@ FAMILIES = {
     ),
     "mobilenet_v3": Family(
         models.MobileNetBackbone,
-        layers.MobileNetImageConverter,
         {"small": MOBILENET_SMALL, "large": MOBILENET_LARGE},
     ),
     "vit": Family(
         models.ViTBackbone,
-        layers.ViTImageConverter,
         {
             "tiny": _vit(12, 192, 3),
             "small": _vit(12, 384, 6),
