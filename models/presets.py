@@ -1,9 +1,10 @@
-"""Backbones of KerasHub presets: reading one, and choosing which of its layers train.
+"""KerasHub presets: reading a backbone or a tokenizer, and choosing which layers train.
 
 Comes in: a directory that `save_to_preset` wrote, or the name of a preset that KerasHub knows. Goes
-out: a backbone, a Keras model from inputs to features.
+out: a backbone, a Keras model from inputs to features, or a tokenizer.
 """
 
+from contextlib import contextmanager
 from difflib import get_close_matches
 
 import keras_hub
@@ -28,13 +29,42 @@ def read_backbone(preset: str, *, weights: bool = True, setting: str = "model.pr
         ValueError: there is no such directory or name, or it holds no backbone that is known here.
         ConnectionError: the files are not here and cannot be downloaded.
     """
+    with _clear_faults(preset, setting):
+        return keras_hub.models.Backbone.from_preset(
+            preset, load_weights=weights, **{"trainable": True, **changes}
+        )
+
+
+def read_tokenizer(preset: str, *, setting: str = "model.preset"):
+    """The tokenizer of a preset.
+
+    Args:
+        preset, setting: as of `read_backbone`.
+
+    Returns:
+        `keras_hub.models.Tokenizer`.
+
+    Raises:
+        ValueError, ConnectionError: as by `read_backbone`; ValueError also without a tokenizer.
+    """
+    with _clear_faults(preset, setting):
+        try:
+            return keras_hub.models.Tokenizer.from_preset(preset)
+        except FileNotFoundError as error:
+            raise ValueError(
+                f"`{setting}` must hold a tokenizer. Received: {preset!r}, where a file of it is "
+                f"missing ({error})."
+            ) from error
+
+
+@contextmanager
+def _clear_faults(preset, setting):
+    """What KerasHub raises, said in terms of the config."""
     faults = preset_faults(preset, setting)
     if faults:
         raise ValueError(faults[0])
     try:
-        return keras_hub.models.Backbone.from_preset(
-            preset, load_weights=weights, **{"trainable": True, **changes}
-        )
+        yield
     except Exception as error:  # each way of downloading raises its own
         if _is_unreachable(error):
             raise ConnectionError(

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field, NonNegativeFloat
+from pydantic import Field, NonNegativeFloat, model_validator
 
 from penstock.models.config import TaskConfig
 from penstock.pipelines.config import Config as Section
@@ -40,6 +40,26 @@ class FreezeUntil(Section):
 
 Freeze = bool | FreezeUntil
 """Which layers of a backbone keep their weights; see `presets.freeze`."""
+
+
+class PresetWeights(Section):
+    """Of a preset: whether its weights are taken, and which layers keep theirs.
+
+    `weights: false` takes the architecture and random weights: the peer from scratch. `freeze: true`
+    trains the head alone, `freeze: {until: LAYER}` the backbone from that layer on too.
+    """
+
+    weights: bool = True
+    freeze: Freeze = False
+
+    @model_validator(mode="after")
+    def _something_to_freeze(self):
+        if self.freeze and not self.weights:
+            raise ValueError(
+                "`freeze` needs `weights`: random layers that never change say little. Received: "
+                "weights=false, with `freeze`. Leave one of them out."
+            )
+        return self
 
 
 class LabelPrepare(Section):

@@ -271,8 +271,12 @@ def family(name, size, height=96, width=96):
             "3 need a shorter side of at least 4 pixels",
         ),
         ({"augment": {"random_erasing": {"area": [0.1]}}}, "at least 2 items"),
+        (
+            {"model": {"type": "preset", "preset": "a", "weights": False, "freeze": True}},
+            "`freeze` needs `weights`",
+        ),
     ],
-    ids=["size", "too_small", "patches", "blocks", "stages", "area"],
+    ids=["size", "too_small", "patches", "blocks", "stages", "area", "frozen_random"],
 )
 def test_config_faults(sections, message):
     with pytest.raises(ValidationError, match=message):

@@ -49,7 +49,7 @@ PARAMETERS = {
         (20 * 8 * 32 + normalised(32))
         + (10 * 4 * 32 * 32 + normalised(32))
         + (416 * 32 + 32)
-        + (32 * 128 + normalised(128))
+        + (32 * 128 + 128)
         + (128 * 10 + 10),
     ),
     # Pooled twice to 10 bands of 12 filters: 120 a frame, three gates and (reset_after) two biases.
@@ -98,6 +98,14 @@ def test_padding_changes_no_answer(model, parameters):
     for samples in (2049, 5000):
         together = network(padded(RECORDINGS, samples)).numpy()
         np.testing.assert_allclose(together, alone, atol=1e-5 * np.abs(alone).max())
+
+
+@pytest.mark.parametrize("model", ["cnn", "ds_cnn", "crnn"])
+def test_a_batch_of_one_recording_teaches_too(model):
+    """Normalised by the examples of its batch, any recording would get the same answer."""
+    network = shaken(networks.build(config({"type": model}), num_classes=10))
+    first, second = (network(padded([RECORDINGS[n]], 2000), training=True) for n in (0, 2))
+    assert np.abs(np.subtract(first, second)).max() > 1e-3
 
 
 def test_recurrent_layers_are_averaged_over_the_frames_of_the_recording():

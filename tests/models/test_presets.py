@@ -103,7 +103,8 @@ def test_an_unknown_name_lists_the_nearest():
         presets.read_backbone("resnet_18_imagnet")
 
 
-def test_a_missing_network_is_said_in_one_line(monkeypatch):
+@pytest.mark.parametrize("part", ["Backbone", "Tokenizer"])
+def test_a_missing_network_is_said_in_one_line(monkeypatch, part):
     """`requests` and `httpx` have classes of their own; the names are what they have in common."""
 
     class ConnectError(Exception):
@@ -115,12 +116,13 @@ def test_a_missing_network_is_said_in_one_line(monkeypatch):
         except ConnectError as error:
             raise RuntimeError("Cannot download.") from error
 
-    monkeypatch.setattr(presets.keras_hub.models.Backbone, "from_preset", download)
+    monkeypatch.setattr(getattr(presets.keras_hub.models, part), "from_preset", download)
+    read = {"Backbone": presets.read_backbone, "Tokenizer": presets.read_tokenizer}[part]
     message = (
         "^`model.preset`: the preset 'resnet_18_imagenet' is not on this machine .* no network"
     )
     with pytest.raises(ConnectionError, match=message) as caught:
-        presets.read_backbone("resnet_18_imagenet")
+        read("resnet_18_imagenet")
     assert "\n" not in str(caught.value)
 
 

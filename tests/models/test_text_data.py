@@ -94,7 +94,9 @@ def test_padding():
     assert padded(ids).numpy().tolist() == [[3, 4], [5, 0]]
     assert padded(ids, 3).numpy().tolist() == [[3, 4, 0], [5, 0, 0]]
     dense = tf.constant([[3, 0]])
-    assert padded(dense, 9) is dense
+    assert padded(dense) is dense
+    assert padded(dense, 9).numpy().tolist() == [[3, 0]]
+    assert padded(dense, 1).numpy().tolist() == [[3]]
 
 
 def test_a_source_without_the_text_is_refused():
@@ -102,6 +104,11 @@ def test_a_source_without_the_text_is_refused():
         ValueError, match=r"`prepare.text_feature` must .* Received: no feature `x`"
     ):
         Data(Prepare(text_feature="x")).input_features(SOURCE)
+
+
+def preset(**model):
+    prepare = {"tokens": "preset", "preset": "bert"}
+    return {"prepare": prepare, "model": {"type": "preset", **model}}
 
 
 @pytest.mark.parametrize(
@@ -118,6 +125,8 @@ def test_a_source_without_the_text_is_refused():
             "`model.embeddings` needs `prepare.tokens: words`.* Received: .*=characters",
         ),
         ({"model": {"type": "gru", "freeze_embeddings": True}}, "needs `embeddings`"),
+        (preset(weights=False, freeze={"until": "a"}), "`freeze` needs `weights`.* weights=false"),
+        (preset(word_dropout=0.1), r"word_dropout\s+Extra inputs are not permitted"),
         (
             {"model": {"type": "transformer", "embedding_dim": 10}},
             "must divide.* Received: num_heads=4, embedding_dim=10",

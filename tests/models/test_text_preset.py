@@ -96,6 +96,13 @@ def test_the_network_begins_with_the_presets_weights(preset, state):
     np.testing.assert_allclose(built(ids[:, :4]).numpy(), expected, rtol=1e-4, atol=1e-6)
 
 
+def test_rates_of_layers_find_the_backbone(preset, state):
+    built = task(preset[0]).build(state)
+    paths = [variable.path for variable in built.trainable_variables]
+    assert len(paths) == len(preset[1].trainable_variables) + 2
+    assert {path.split("/")[0] for path in paths} == {"backbone", "logits"}
+
+
 def test_a_frozen_network_trains_its_head_alone(preset, state):
     built = task(preset[0], freeze=True).build(state)
     assert [weight.path for weight in built.trainable_weights] == ["logits/kernel", "logits/bias"]
@@ -129,7 +136,7 @@ def test_a_preset_without_a_tokenizer_shows_too(preset, tmp_path, state):
     preset[1].save_to_preset(str(tmp_path))
     [fault] = task(tmp_path).config.check()
     assert "`prepare.preset` must hold a tokenizer" in fault
-    with pytest.raises(ValueError, match="whose tokenizer cannot be read"):
+    with pytest.raises(ValueError, match="must hold a tokenizer.*`tokenizer.json` doesn't exist"):
         task(tmp_path).prepare_inputs({"text": np.array(["the"])}, state)
 
 

@@ -95,10 +95,8 @@ def _cnn(x, mask_of, config: CNN):
     x = layers.Dense(config.bottleneck_units, name="bottleneck")(x)
     if config.dropout:
         x = layers.Dropout(config.dropout, name="bottleneck_dropout")(x)
-    x = layers.Dense(config.dense_units, use_bias=False, name="dense")(x)
-    momentum = config.normalization_momentum
-    x = layers.BatchNormalization(momentum=momentum, name="dense_normalization")(x)
-    return layers.ReLU(name="dense_relu")(x)
+    # Not normalised: of a batch of one recording, as buckets make them, nothing would be left.
+    return layers.Dense(config.dense_units, activation="relu", name="dense")(x)
 
 
 def _ds_cnn(x, mask_of, config: DSCNN):

@@ -6,11 +6,8 @@ import tensorflow as tf
 from keras import layers
 
 from penstock.models import task
+from penstock.models.speech.keyword_spotting.spectrogram import NO_LIMIT_DB
 from penstock.models.speech.tones.data import Data
-
-NO_LIMIT_DB = 1000.0
-"""Above any range of float32 powers: Keras limits the range by the loudest of the whole batch, so
-that one recording's answer would depend on the others in its request."""
 
 
 class Task(task.Task, Data):

@@ -9,8 +9,8 @@ from penstock.models.classification.config import (
     Activation,
     ClassifierConfig,
     Fraction,
-    Freeze,
     LabelPrepare,
+    PresetWeights,
 )
 from penstock.models.preset_files import is_directory_name, preset_faults, preset_files
 from penstock.pipelines.config import Config as Section
@@ -60,21 +60,17 @@ class Prepare(LabelPrepare):
         return self
 
 
-class Network(Section):
-    """`dropout` is that of the vector from which the class is told, `word_dropout` of whole tokens."""
-
-    dropout: Fraction = 0.5
-    word_dropout: Fraction = 0.0
-
-
-class Embedded(Network):
+class Embedded(Section):
     """A network of its own token embeddings.
 
+    `dropout` is that of the vector from which the class is told, `word_dropout` of whole tokens.
     `embeddings` is a file of word vectors in GloVe's or word2vec's text form, plain or `.gz`; words
     that it lacks begin as random vectors, and the step's log says how many these are.
     `freeze_embeddings` leaves all of them as they begin.
     """
 
+    dropout: Fraction = 0.5
+    word_dropout: Fraction = 0.0
     embedding_dim: PositiveInt = 128
     embeddings: Path | None = None
     freeze_embeddings: bool = False
@@ -160,17 +156,11 @@ class Transformer(Embedded):
         return self
 
 
-class Preset(Network):
-    """The network of `prepare.preset` with a new head.
-
-    `weights: false` keeps its architecture only; `freeze: true` trains the head alone, `freeze: {until:
-    <layer>}` the network from that layer on too.
-    """
+class Preset(PresetWeights):
+    """The network of `prepare.preset` with a new head, before which `dropout` stands."""
 
     type: Literal["preset"]
     dropout: Fraction = 0.1
-    weights: bool = True
-    freeze: Freeze = False
 
 
 class Config(ClassifierConfig):

@@ -5,8 +5,9 @@ Comes in: UTF-8, string [batch]; a class id, int64 [batch]. Goes out: ids of tok
 [batch].
 
 Any string has an answer. Bytes that are no UTF-8 become U+FFFD and control characters blanks. A text
-without a token (the empty string, blanks) is one unknown token, so that no network ever divides by
-no tokens; a text of unknown words only (another script) is as many unknown tokens.
+without a token (the empty string; blanks, but for `tokens: characters`, where they are tokens) is one
+unknown token, so that no network ever divides by no tokens; a text of unknown words only (another
+script) is as many unknown tokens.
 """
 
 import tensorflow as tf
@@ -24,7 +25,7 @@ RESERVED = 2
 _LETTERS = r"[^\p{P}\p{S}\p{Z}]+"
 _WORD = rf"{_LETTERS}(?:['’-]{_LETTERS})*"
 _SYMBOL = r"\p{S}[\p{M}\x{200d}]*"
-"""A symbol with what modifies it: emoji are symbols, U+200D joins several to one."""
+"""A symbol with its marks, and with U+200D where one joins it to the next. Emoji are symbols."""
 _CUTS = {
     "separate": rf"({_WORD}|{_SYMBOL}|\p{{P}})",
     "remove": rf"({_WORD}|{_SYMBOL})|\p{{P}}",

@@ -1,4 +1,4 @@
-"""What the networks share: which positions hold a token, and pooling over these alone.
+"""What the networks share: which positions hold a token, pooling over these alone, word dropout.
 
 Every network gets `mask`, bool [batch, length], True where there is a token: what it says of a text
 does not depend on how far the text was padded. `keras.ops` only.
@@ -6,6 +6,17 @@ does not depend on how far the text was padded. `keras.ops` only.
 
 import keras
 from keras import layers, ops
+
+
+def words_dropped(x, rate: float):
+    """Leaves out whole tokens in training: float [batch, length, dim] -> the same.
+
+    Word dropout of Iyyer et al. 2015, "Deep unordered composition rivals syntactic methods", where
+    what is left grows by 1 / (1 - rate), as Keras's dropout has it.
+    """
+    if not rate:
+        return x
+    return layers.Dropout(rate, noise_shape=(None, None, 1), name="word_dropout")(x)
 
 
 @keras.saving.register_keras_serializable(package="penstock")

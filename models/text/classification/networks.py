@@ -21,6 +21,7 @@ from penstock.models.text.classification.layers import (
     ClearPadding,
     MaxPooling,
     TokenMask,
+    words_dropped,
 )
 
 
@@ -42,7 +43,7 @@ def build(config: Embedded, num_ids: int, max_length: int, num_classes: int) -> 
         x = transformer.encoded(ids, mask, config, num_ids, max_length)
     else:
         x = layers.Embedding(num_ids, config.embedding_dim, name="embedding")(ids)
-        x = _pooled(_words_dropped(x, config), mask, config)
+        x = _pooled(words_dropped(x, config.word_dropout), mask, config)
     return keras.Model(ids, logits(x, config, num_classes), name=config.type)
 
 
@@ -58,13 +59,6 @@ def embedding_layer(model: keras.Model):
     """The layer that has a vector for each id, as its one variable."""
     layer = model.get_layer("embedding")
     return getattr(layer, "token_embedding", layer)
-
-
-def _words_dropped(x, config: Embedded):
-    """Leaves out whole tokens of a text in training."""
-    if not config.word_dropout:
-        return x
-    return layers.Dropout(config.word_dropout, noise_shape=(None, None, 1), name="word_dropout")(x)
 
 
 def _pooled(x, mask, config):

@@ -36,7 +36,11 @@ def build(config: Preset, preset: str, max_length: int, num_classes: int) -> ker
     from penstock.models import presets
     from penstock.models.text.classification import networks
 
-    backbone = presets.read_backbone(preset, weights=config.weights, setting="prepare.preset")
+    # The scope is in the paths of the variables, by which `layer_rates` finds them.
+    with keras.name_scope("backbone"):
+        backbone = presets.read_backbone(
+            preset, weights=config.weights, setting="prepare.preset", name="backbone"
+        )
     _check_length(backbone, preset, max_length)
     presets.freeze(backbone, config.freeze)
     ids = keras.Input((None,), dtype="int32", name="ids")
@@ -81,14 +85,9 @@ def _tokenizer(preset):
     """The preset's KerasHub tokenizer, which must be one that can be applied by TensorFlow alone."""
     import keras_hub
 
-    try:
-        tokenizer = keras_hub.models.Tokenizer.from_preset(preset)
-    except Exception as error:  # each way of downloading raises its own
-        raise ValueError(
-            "`prepare.preset` must be the directory of a KerasHub preset, or the name of one where "
-            f"there is a network. Received: {preset!r}, whose tokenizer cannot be read "
-            f"({type(error).__name__}: {str(error).splitlines()[0] if str(error) else 'no reason'})."
-        ) from error
+    from penstock.models import presets
+
+    tokenizer = presets.read_tokenizer(preset, setting="prepare.preset")
     if not isinstance(tokenizer, keras_hub.tokenizers.WordPieceTokenizer):
         raise ValueError(
             "`prepare.preset` must have a WordPiece tokenizer (BERT, DistilBERT, ELECTRA), because "

@@ -24,9 +24,10 @@ class Task(Classifier, Data):
     """Text classification; `self.config` is a `config.Config`.
 
     Answers to unusual texts: the empty string, and blanks and control characters alone, are answered
-    as one unknown word; emoji are words like others; of a script that the training texts lack every
-    word is unknown (no byte is, with subwords); of a long text the first `prepare.max_length` tokens
-    are read. There is no text that gives an error.
+    as one unknown word (with `tokens: characters` each of the latter is a blank, a character like
+    others; a preset reads its special tokens alone); emoji are words like others; of a script that the
+    training texts lack every word is unknown (no byte is, with subwords); of a long text the first
+    `prepare.max_length` tokens are read. There is no text that gives an error.
     """
 
     def training_inputs(self, inputs, targets, state):

@@ -4,6 +4,7 @@ import keras_hub
 from keras import layers
 
 from penstock.models.text.classification.config import Transformer
+from penstock.models.text.classification.layers import words_dropped
 
 
 def encoded(ids, mask, config: Transformer, num_ids: int, max_length: int):
@@ -17,9 +18,7 @@ def encoded(ids, mask, config: Transformer, num_ids: int, max_length: int):
     x = keras_hub.layers.TokenAndPositionEmbedding(
         num_ids, max_length, config.embedding_dim, name="embedding"
     )(ids)
-    if config.word_dropout:
-        noise = (None, None, 1)
-        x = layers.Dropout(config.word_dropout, noise_shape=noise, name="word_dropout")(x)
+    x = words_dropped(x, config.word_dropout)
     for number in range(1, config.num_layers + 1):
         x = keras_hub.layers.TransformerEncoder(
             config.intermediate_dim,

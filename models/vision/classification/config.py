@@ -9,8 +9,8 @@ from penstock.models.classification.config import (
     Activation,
     ClassifierConfig,
     Fraction,
-    Freeze,
     LabelPrepare,
+    PresetWeights,
 )
 from penstock.models.preset_files import (
     backbone_class,
@@ -144,20 +144,16 @@ class Backbone(Head):
         return self
 
 
-class Preset(Head):
+class Preset(PresetWeights, Head):
     """The backbone of a KerasHub preset, under a new head: transfer learning.
 
     `preset` is a directory, as a run of this task leaves it in its Model artifact (`parts/preset`),
     or the name of one that KerasHub downloads (`resnet_18_imagenet`, `kaggle://...`, `hf://...`).
-    `weights: false` takes the architecture and random weights: the peer from scratch. `freeze: true`
-    trains the head alone; `freeze: {until: LAYER}` freezes all layers of the backbone before LAYER.
     `train.optimizer.layer_rates: {backbone/*: 0.1}` lets what was learnt before change more slowly.
     """
 
     type: Literal["preset"]
     preset: Annotated[str, Field(min_length=1)]
-    weights: bool = True
-    freeze: Freeze = False
 
 
 Model = Annotated[MLP | CNN | SmallResNet | Backbone | Preset, Field(discriminator="type")]
