@@ -20,6 +20,8 @@ from penstock.pipelines.media.png_files import MAX_SIDE
 
 KEPT_MODES = {"PNG": ("L", "LA", "RGB", "RGBA"), "JPEG": ("L", "RGB")}
 
+_NO_EXIF = ("xmp", "XML:com.adobe.xmp", "Raw profile type exif")
+"""Where Pillow, but neither a browser nor a served model, looks for an orientation, too."""
 _SIGNATURES = {"PNG": png_files.SIGNATURE, "JPEG": b"\xff\xd8\xff"}
 _LEVELS = np.arange(256, dtype=np.int64)
 
@@ -108,6 +110,8 @@ def normalise(data: bytes) -> bytes:
 
 def _normalised(image, data):
     exact = image.format != "PNG" or is_exact_png(data)
+    for name in _NO_EXIF:
+        image.info.pop(name, None)
     rotated = image.getexif().get(ExifTags.Base.Orientation, 1) != 1
     if exact and not rotated and not _needs_conversion(image, data):
         return data

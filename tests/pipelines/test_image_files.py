@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 from penstock.pipelines.media.image_files import ImageFault, encode_png, measure, normalise
 
@@ -109,6 +110,19 @@ def test_every_exif_orientation_is_shown_upright(orientation):
     normal = normalise(encode(image, "PNG", exif=exif))
     np.testing.assert_array_equal(tensorflow_pixels(normal), TURNED[orientation])
     assert normalise(normal) is normal
+
+
+def test_only_exif_says_how_a_photo_was_held():
+    """Pillow asks XMP and texts of a PNG, too, which a browser and the served model do not."""
+    image, text = Image.fromarray(RGB), PngInfo()
+    exif = image.getexif()
+    exif[0x0112] = 6
+    text.add_text("Raw profile type exif", f"\nexif\n 38\n{exif.tobytes().hex()}")
+    png = encode(image, "PNG", pnginfo=text)
+    jpeg = encode(image, "JPEG", xmp=b'<rdf:Description tiff:Orientation="6"/>')
+    for data in (png, jpeg):
+        assert Image.open(io.BytesIO(data)).getexif()[0x0112] == 6
+        assert normalise(data) is data
 
 
 @pytest.mark.filterwarnings("ignore:Truncated File Read", "ignore:Corrupt EXIF data")
