@@ -317,11 +317,18 @@ TRAIN_ON_JAX = """
 import runpy, sys
 import keras
 import numpy as np
+import tensorflow as tf
 case = runpy.run_path(sys.argv[1])["CASES"][sys.argv[2]]()
 assert keras.backend.backend() == "jax"
 model = case.task.build(case.state)
 case.task.compile(model, keras.optimizers.Adam(0.01))
-inputs, targets = keras.tree.map_structure(np.asarray, case.training_batch(8))
+batch = case.prepared()[:2]
+if case.augments:  # in tf.data, as the Trainer does
+    task, state = case.task, case.state
+    seeds = tf.data.Dataset.from_tensors(tf.constant([3, 4]))
+    [batch] = seeds.map(lambda seed: task.augment(*batch, seed, state))
+fed = case.task.training_inputs(*batch, case.state)
+inputs, targets = keras.tree.map_structure(np.asarray, fed)
 losses = [float(model.train_on_batch(inputs, targets, return_dict=True)["loss"]) for _ in range(2)]
 assert losses[1] != losses[0] and losses[1] == losses[1], losses
 model.save(sys.argv[3])
@@ -343,6 +350,7 @@ def test_trains_on_jax(case, request, tmp_path):
         text=True,
     )
     assert done.returncode == 0, done.stderr[-3000:]
+    assert case.task  # whose import makes its classes known to Keras
     model = keras.saving.load_model(file, compile=False)
     assert answers(case, model, case.requests)
 

@@ -11,7 +11,6 @@ import keras
 import tensorflow as tf
 from keras import layers
 
-from penstock.models.classification.loss import distributions
 from penstock.models.vision.classification.config import Augment
 
 
@@ -70,7 +69,8 @@ class Augmentation:
         for layer in self.image_layers:
             changed = _seeded(layer, stream)(changed)
         if self.mixing_layers:
-            targets = distributions(targets, num_classes)
+            # Not by `keras.ops`: in tf.data these work under the TensorFlow backend alone.
+            targets = tf.one_hot(targets, num_classes)
             changed, targets = self._mix(changed, targets, stream)
         # Rounded once, after the last layer.
         changed = tf.cast(tf.clip_by_value(tf.round(changed), 0.0, 255.0), tf.uint8)
