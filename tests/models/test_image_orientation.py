@@ -10,7 +10,7 @@ import tensorflow as tf
 from PIL import Image as PILImage
 
 from penstock.models.vision.classification.config import Config
-from penstock.models.vision.classification.orientation import orientation
+from penstock.models.vision.classification.orientation import all_plain, orientation
 from penstock.models.vision.classification.task import Task
 from penstock.pipelines.features import Image, Label
 from penstock.pipelines.media.image_files import ImageFault, normalise
@@ -119,6 +119,25 @@ def served(task, state, tmp_path_factory):
 
 def test_the_orientation_is_found(found):
     assert [int(found(data)) for _, data in TURNED] == [number for number, _ in TURNED]
+
+
+def test_only_files_without_an_exif_block_are_plain():
+    """As Pillow writes them; each file with a block makes a batch that is looked at one by one."""
+    bare = encode(PICTURE, "PNG")
+    assert all_plain(tf.constant([bare, JPEG, bare]))
+    assert all_plain(tf.constant([], tf.string))
+    for _, data in TURNED:
+        assert not all_plain(tf.constant([bare, data]))
+    for data in (b"", b"GIF89a", JPEG[:12], bare[:20], PNG):
+        assert not all_plain(tf.constant([data]))
+
+
+def test_a_turned_photo_among_others_is_turned_and_they_are_not(prepared):
+    bare, turned = encode(PICTURE, "PNG"), png(exif(6))
+    both = prepared([bare, turned, bare])
+    for found, alone in zip(both, (bare, turned, bare), strict=True):
+        np.testing.assert_array_equal(found, prepared([alone])[0])
+    assert (both[0] != both[1]).any()
 
 
 def test_a_turned_photo_is_prepared_as_example_gen_stores_it(prepared, served):

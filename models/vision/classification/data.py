@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from penstock.models.classification.labels import Labels
 from penstock.models.preparation import feature_of_kind
-from penstock.models.vision.classification.orientation import upright
+from penstock.models.vision.classification.orientation import all_plain, upright
 from penstock.pipelines.features import Features, Image
 
 PNG, JPEG = b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff"
@@ -26,12 +26,17 @@ class Data(Labels):
 
     def prepare_inputs(self, features, state):
         """string [batch] -> uint8 [batch, height, width, channels]."""
-        shape = self.image_shape(state)
-        return tf.map_fn(
-            lambda encoded: resize(decode(encoded, shape[2]), shape[0], shape[1]),
-            features[self.prepare.image_feature],
-            fn_output_signature=tf.TensorSpec(shape, tf.uint8),
-        )
+        height, width, channels = self.image_shape(state)
+        encoded = features[self.prepare.image_feature]
+
+        def images(is_plain):
+            return tf.map_fn(
+                lambda one: resize(decode(one, channels, is_plain), height, width),
+                encoded,
+                fn_output_signature=tf.TensorSpec((height, width, channels), tf.uint8),
+            )
+
+        return tf.cond(all_plain(encoded), lambda: images(True), lambda: images(False))
 
     def image_shape(self, state) -> tuple[int, int, int]:
         """(height, width, channels) of a prepared image."""
@@ -41,7 +46,7 @@ class Data(Labels):
         return self.prepare.height, self.prepare.width, channels
 
 
-def decode(encoded, channels: int):
+def decode(encoded, channels: int, is_plain: bool = False):
     """One PNG or JPEG, string [] -> float32 [height, width, channels], 0..255; alpha is dropped.
 
     Turned as its EXIF block says. Other formats are refused, though TensorFlow reads some of them:
@@ -51,10 +56,14 @@ def decode(encoded, channels: int):
     The op is called after JPEG and reads PNG too. INTEGER_ACCURATE gives the pixels that libjpeg
     and PIL give (the op's default is faster and off by up to 3 of 255: measured). Always decoded as
     RGB: asked for one channel, it takes JPEG's own luma and refuses CMYK, unlike for PNG.
+
+    Args:
+        is_plain: whether `orientation.all_plain` is true of it.
     """
-    _check_format(encoded)
+    if not is_plain:
+        _check_format(encoded)
     image = tf.io.decode_jpeg(encoded, channels=3, dct_method="INTEGER_ACCURATE")
-    image = tf.cast(upright(image, encoded), tf.float32)
+    image = tf.cast(image if is_plain else upright(image, encoded), tf.float32)
     if channels == 1:
         return tf.reduce_sum(image * LUMA, axis=-1, keepdims=True)
     return image

@@ -34,10 +34,25 @@ def upright(pixels, encoded):
         pixels: any dtype.
         encoded: the file, string [].
     """
-    # Most PNGs, those of ExampleGen among them, have their pixels right behind the header.
+    return _turned(pixels, orientation(encoded))
+
+
+def all_plain(encoded):
+    """Whether all of the files, string [batch], are PNG or JPEG and can have no EXIF block; bool [].
+
+    Most have none, those of ExampleGen among them, and one look at a whole batch costs nothing:
+    `upright` takes 80 microseconds of CPU an image.
+    """
     head = tf.io.decode_raw(encoded, tf.uint8, fixed_length=41)  # cut off, or filled with 0
-    is_plain = tf.reduce_all(head[37:] == list(b"IDAT"))
-    return tf.cond(is_plain, lambda: pixels, lambda: _turned(pixels, orientation(encoded)))
+
+    def has(start, expected):
+        part = head[:, start : start + len(expected)]
+        return tf.reduce_all(part == list(expected), axis=1)
+
+    # The pixels of a PNG right behind its header; the tables of a JPEG right behind JFIF's block.
+    png = has(0, b"\x89PNG\r\n\x1a\n") & has(37, b"IDAT")
+    jpeg = has(0, b"\xff\xd8\xff\xe0\0\x10JFIF") & has(20, b"\xff\xdb")
+    return tf.reduce_all(png | jpeg)
 
 
 def orientation(encoded):
