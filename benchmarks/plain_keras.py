@@ -90,14 +90,18 @@ def _speech_crnn():
         num_mel_bins=40,
         min_freq=20.0,
     )(x)
-    x = layers.BatchNormalization(center=False, scale=False)(layers.Permute((2, 1))(x))
+    x = layers.Permute((2, 1))(x)
+    # Frames of padding are all silence: what is normalised and averaged leaves them out.
+    mask = keras.ops.any(x > keras.ops.min(x), axis=2)
+    x = layers.BatchNormalization(center=False, scale=False)(x, mask=mask)
     x = layers.Reshape((-1, 40, 1))(x)
     for filters in (32, 64):
         x = layers.Conv2D(filters, 3, padding="same", use_bias=False)(x)
-        x = layers.MaxPooling2D()(layers.ReLU()(layers.BatchNormalization()(x)))
+        x = layers.ReLU()(layers.BatchNormalization()(x, mask=mask[:, :, None]))
+        x, mask = layers.MaxPooling2D()(x), mask[:, :-1:2]
     x = layers.Reshape((-1, 10 * 64))(x)
-    x = layers.Bidirectional(layers.GRU(64, return_sequences=True))(x)
-    return waveforms, layers.GlobalAveragePooling1D()(x)
+    x = layers.Bidirectional(layers.GRU(64, return_sequences=True))(x, mask=mask)
+    return waveforms, layers.GlobalAveragePooling1D()(x, mask=mask)
 
 
 def data_of(kind: str, count: int) -> tuple[np.ndarray, np.ndarray]:
