@@ -80,7 +80,7 @@ def test_model_that_fails_on_a_request(validate, copied):
     reasons = parity["reasons"]
     assert parity["latency_ms"] is None
     assert [r.split(":")[0] for r in reasons] == ["All together", "Example 1 alone"]
-    assert "the model fails: Unknown image file format." in reasons[0]
+    assert "An image must be the bytes of a PNG or JPEG file" in reasons[0]
 
 
 @pytest.mark.parametrize(

@@ -35,7 +35,8 @@ def test_another_network_for_texts_leaves_it_alone(repository, tmp_path, monkeyp
 
 def test_another_network_for_images_leaves_it_alone(repository, tmp_path):
     config = repository / "configs" / "vision" / "digits.yaml"
-    (tmp_path / "config.json").write_text("{}")
+    for name in ("config.json", "image_converter.json"):
+        (tmp_path / name).write_text("{}")
     preset = f"model={{type: preset, preset: {json.dumps(str(tmp_path))}}}"
     assert transform(config, preset) == transform(config)
 
