@@ -322,7 +322,7 @@ case = runpy.run_path(sys.argv[1])["CASES"][sys.argv[2]]()
 assert keras.backend.backend() == "jax"
 model = case.task.build(case.state)
 case.task.compile(model, keras.optimizers.Adam(0.01))
-batch = case.prepared()[:2]
+batch = case.prepared[:2]
 if case.augments:  # in tf.data, as the Trainer does
     task, state = case.task, case.state
     seeds = tf.data.Dataset.from_tensors(tf.constant([3, 4]))
@@ -350,7 +350,7 @@ def test_trains_on_jax(case, request, tmp_path):
         text=True,
     )
     assert done.returncode == 0, done.stderr[-3000:]
-    assert case.task  # whose import makes its classes known to Keras
+    case.task.build(case.state)  # makes its classes known to Keras
     model = keras.saving.load_model(file, compile=False)
     assert answers(case, model, case.requests)
 
