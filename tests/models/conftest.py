@@ -17,6 +17,7 @@ from PIL import Image as PILImage
 from penstock.models.locate import config_class, task_class
 from penstock.pipelines.features import Audio, Features, Image, Label, Text
 from penstock.pipelines.transform.state import State
+from penstock.pipelines.transform.subwords import ALPHABET, SPECIAL_TOKENS, Subwords
 
 EXAMPLES = 12
 
@@ -239,9 +240,70 @@ def _texts() -> Case:
     )
 
 
+def _translation() -> Case:
+    """Counted things in English and German, one text empty, one too long."""
+    numbers = [("one", "ein"), ("two", "zwei"), ("three", "drei"), ("four", "vier")]
+    things = [("gate", "Tor"), ("mill", "Mühle"), ("weir", "Wehr")]
+    pairs = [(f"{a} {b}", f"{x} {y}") for a, x in numbers for b, y in things]
+    pairs[4], pairs[10] = ("", ""), ("water " * 12, "Wasser " * 12)
+    sources, targets = zip(*pairs, strict=True)
+    return Case(
+        name="text.translation",
+        config={
+            "prepare": {
+                "source_feature": "en",
+                "target_feature": "de",
+                "vocabulary_size": 261,  # one merge: of the pair that comes most often
+                "max_source_tokens": 12,
+                "max_target_tokens": 14,
+            },
+            "model": {
+                "type": "transformer",
+                "dim": 16,
+                "num_layers": 1,
+                "num_heads": 2,
+                "intermediate_dim": 24,
+            },
+            "decode": {"beam_size": 2},
+        },
+        source={"en": Text(), "de": Text()},
+        results={"subwords": _subwords("e", "r")},  # 26 times
+        raw={
+            "en": np.array([text.encode() for text in sources], object),
+            "de": np.array([text.encode() for text in targets], object),
+        },
+    )
+
+
+def _translation_recurrent() -> Case:
+    """The same texts, by recurrent networks that have a vocabulary for each language."""
+    case = _translation()
+    model = {"type": "lstm", "attention": "multiplicative", "embedding_dim": 12, "units": 10}
+    prepare = {**case.config["prepare"], "vocabulary": "separate"}
+    results = {
+        "source_subwords": _subwords("a", "t"),  # 16 times, in gate and water
+        "target_subwords": _subwords("\u0120", "W"),  # 15 times, in Wehr and Wasser
+    }
+    config = {"prepare": prepare, "model": model, "decode": {"beam_size": 1}}
+    return replace(case, config=config, results=results)
+
+
+def _subwords(left, right) -> Subwords:
+    return Subwords((*SPECIAL_TOKENS, *sorted(ALPHABET), left + right), ((left, right),))
+
+
 CASES = {
     make.__name__: make
-    for make in (_classification, _small_resnet, _reversal, _tones, _texts, _keywords)
+    for make in (
+        _classification,
+        _small_resnet,
+        _reversal,
+        _tones,
+        _texts,
+        _keywords,
+        _translation,
+        _translation_recurrent,
+    )
 }
 
 

@@ -55,6 +55,14 @@ def rate_at(step, schedule):
             )
             for step, expected in [(0, 0.1), (9, 0.1), (10, 0.01), (24, 0.01), (25, 0.001)]
         ),
+        # 5 updates of warm-up: 0.1 / 5, 0.1, then 0.1 * sqrt(5 / 20).
+        *(
+            pytest.param(
+                {"type": "inverse_sqrt", "warmup_epochs": 0.5}, step, expected,
+                id=f"inverse-sqrt-{step}",
+            )
+            for step, expected in [(0, 0.02), (4, 0.1), (19, 0.05)]
+        ),
     ],
 )  # fmt: skip
 def test_learning_rate(schedule, step, expected):

@@ -57,7 +57,20 @@ class Piecewise(Config):
         return self
 
 
-Schedule = Annotated[Constant | Cosine | Exponential | Piecewise, Field(discriminator="type")]
+class InverseSquareRoot(Config):
+    """Rises over `warmup_epochs`, then falls as 1 / sqrt(step); `learning_rate` is the highest.
+
+    Source: Vaswani et al. (arXiv:1706.03762), equation 3, whose highest rate is
+    (d_model * warmup_steps) ** -0.5.
+    """
+
+    type: Literal["inverse_sqrt"]
+    warmup_epochs: PositiveFloat = 1.0
+
+
+Schedule = Annotated[
+    Constant | Cosine | Exponential | Piecewise | InverseSquareRoot, Field(discriminator="type")
+]
 
 
 class OptimizerBase(Config):

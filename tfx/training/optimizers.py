@@ -7,7 +7,14 @@ converts. A schedule is evaluated at the number of updates made so far, beginnin
 import keras
 
 from penstock.tfx.training import layer_rates
-from penstock.tfx.training.config import Cosine, Exponential, OptimizerBase, Piecewise
+from penstock.tfx.training.config import (
+    Cosine,
+    Exponential,
+    InverseSquareRoot,
+    OptimizerBase,
+    Piecewise,
+)
+from penstock.tfx.training.schedules import InverseSquareRootDecay
 
 CLASSES = {
     "sgd": (keras.optimizers.SGD, layer_rates.LayerRatesSGD),
@@ -70,4 +77,6 @@ def learning_rate(config: OptimizerBase, *, steps_per_epoch: int, epochs: int):
         boundaries = [round(epoch * steps_per_epoch) - 1 for epoch in schedule.epochs]
         values = [rate, *(rate * factor for factor in schedule.factors)]
         return schedules.PiecewiseConstantDecay(boundaries, values)
+    if isinstance(schedule, InverseSquareRoot):
+        return InverseSquareRootDecay(rate, max(1, round(schedule.warmup_epochs * steps_per_epoch)))
     return rate

@@ -1,0 +1,192 @@
+"""GRU or LSTM with attention as encoder and decoder.
+
+`additive` is the network of Bahdanau et al. (arXiv:1409.0473): where to look is asked with the state
+before a step, and the step reads what was found there. `multiplicative` is that of Luong et al.
+(arXiv:1508.04025) with input feeding (section 3.3): the step comes first, and reads what the step
+before gave. Both write from tanh(W [state; context; embedding of the last token]); Luong's has no
+embedding there, Bahdanau's a maxout. `keras.ops` only.
+"""
+
+import keras
+from keras import layers, ops
+
+from penstock.models.sequence_to_sequence.attention import SourceAttention
+from penstock.models.sequence_to_sequence.network import Network
+
+CELLS = {"gru": (layers.GRU, layers.GRUCell, 1), "lstm": (layers.LSTM, layers.LSTMCell, 2)}
+"""Layer, cell, and of how many tensors the state of a cell is."""
+
+
+@keras.saving.register_keras_serializable(package="penstock")
+class Recurrent(Network):
+    """Bidirectional encoder, decoder with attention.
+
+    Args:
+        num_source_ids, num_target_ids: padding and special tokens included.
+        shared_embedding: one embedding for source and target, which then have the same ids.
+        tie_output: the target's embedding is also the projection to logits.
+        embedding_dim: of the embeddings, and of what the logits are made of.
+        units: of the decoder's state and of each direction of the encoder.
+        cell: "gru" or "lstm".
+        score: "additive" or "multiplicative".
+        num_layers: of the encoder; the decoder has one.
+        dropout: on embeddings, between layers and before the logits.
+    """
+
+    def __init__(
+        self,
+        num_source_ids,
+        num_target_ids,
+        shared_embedding,
+        tie_output,
+        embedding_dim,
+        units,
+        cell,
+        score,
+        num_layers,
+        dropout,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        self.settings = {
+            "num_source_ids": num_source_ids,
+            "num_target_ids": num_target_ids,
+            "shared_embedding": shared_embedding,
+            "tie_output": tie_output,
+            "embedding_dim": embedding_dim,
+            "units": units,
+            "cell": cell,
+            "score": score,
+            "num_layers": num_layers,
+            "dropout": dropout,
+        }
+        layer, cell_class, self.num_states = CELLS[cell]
+        self.target_embedding = _embedding(num_target_ids, embedding_dim, tie_output, "target")
+        self.source_embedding = self.target_embedding
+        if not shared_embedding:
+            self.source_embedding = _embedding(num_source_ids, embedding_dim, True, "source")
+        self.encoder_layers = [
+            layers.Bidirectional(
+                layer(units, return_sequences=True, return_state=True, name=f"{cell}_{number}"),
+                name=f"encoder_{number}",
+            )
+            for number in range(1, num_layers + 1)
+        ]
+        self.bridges = [
+            layers.Dense(units, activation="tanh", name=f"bridge_{number}")
+            for number in range(1, self.num_states + 1)
+        ]
+        self.source_attention = SourceAttention(units, score, name="attention")
+        self.cell = cell_class(units, name="decoder")
+        self.readout = layers.Dense(embedding_dim, activation="tanh", name="readout")
+        self.drop = layers.Dropout(dropout, name="dropout")
+
+    def build(self, input_shape=None):
+        """Makes all variables, whatever the lengths."""
+        del input_shape
+        units, dim = self.settings["units"], self.settings["embedding_dim"]
+        for embedding in {
+            id(e): e for e in (self.target_embedding, self.source_embedding)
+        }.values():
+            embedding.build()
+        width = dim
+        for layer in self.encoder_layers:
+            layer.build((None, None, width))
+            width = 2 * units
+        for bridge in self.bridges:
+            bridge.build((None, width))
+        self.source_attention.build((None, None, width))
+        fed = width if self.settings["score"] == "additive" else dim
+        self.cell.build((None, dim + fed))
+        self.readout.build((None, units + width + dim))
+        self.built = True
+
+    def encode(self, source, training=False):
+        mask = ops.not_equal(source, 0)
+        x = self.drop(self.source_embedding(source), training=training)
+        for layer in self.encoder_layers:
+            x, *ends = layer(x, mask=mask, training=training)
+            x = self.drop(x, training=training)
+        states = {}
+        for number, bridge in enumerate(self.bridges):
+            # The backward direction has read all when it is at the first token.
+            both = ops.concatenate([ends[number], ends[number + self.num_states]], axis=-1)
+            states[f"{number}"] = bridge(both)
+        return {
+            "states": x,
+            "keys": self.source_attention.keys(x),
+            "mask": mask,
+            "begin": states,
+        }
+
+    def decode(self, written, memory, training=False):
+        x = self.drop(self.target_embedding(written), training=training)
+        _, outputs = self._scan(x, memory)
+        return self._logits(self.drop(outputs, training=training))
+
+    def begin(self, memory, length):
+        del length
+        memory = dict(memory)
+        return memory, self._first(memory)
+
+    def step(self, ids, place, memory, cache):
+        del place
+        cache = self._next(cache, self.target_embedding(ids), memory)
+        return self._logits(cache["output"]), cache
+
+    def attention(self, written, memory):
+        cache, _ = self._scan(self.target_embedding(written), memory)
+        return cache
+
+    def _scan(self, x, memory):
+        """All steps: embeddings [batch, written, dim] -> their weights and outputs."""
+
+        def step(cache, embedded):
+            cache = self._next(cache, embedded, memory)
+            return cache, cache
+
+        _, found = ops.scan(step, self._first(memory), ops.swapaxes(x, 0, 1))
+        return ops.swapaxes(found["weights"], 0, 1), ops.swapaxes(found["output"], 0, 1)
+
+    def _first(self, memory):
+        """The cache before the first step."""
+        states = memory["states"]
+        batch, source = ops.shape(states)[0], ops.shape(states)[1]
+        return {
+            "state": memory["begin"],
+            "output": ops.zeros((batch, self.settings["embedding_dim"]), self.compute_dtype),
+            "weights": ops.zeros((batch, source), "float32"),
+        }
+
+    def _next(self, cache, embedded, memory):
+        """One step of the decoder."""
+        state = [cache["state"][f"{number}"] for number in range(self.num_states)]
+        if self.settings["score"] == "additive":
+            context, weights = self._look(state[0], memory)
+            _, state = self.cell(ops.concatenate([embedded, context], axis=-1), state)
+        else:
+            _, state = self.cell(ops.concatenate([embedded, cache["output"]], axis=-1), state)
+            context, weights = self._look(state[0], memory)
+        output = self.readout(ops.concatenate([state[0], context, embedded], axis=-1))
+        states = {f"{number}": tensor for number, tensor in enumerate(state)}
+        return {"state": states, "output": output, "weights": weights}
+
+    def _look(self, query, memory):
+        weights = self.source_attention(query, memory["keys"], memory["mask"])
+        states = memory["states"]
+        return ops.einsum("bs,bsd->bd", ops.cast(weights, states.dtype), states), weights
+
+    def _logits(self, x):
+        return self.target_embedding(x, reverse=True)
+
+
+def _embedding(num_ids, dim, tied, name):
+    return layers.ReversibleEmbedding(
+        num_ids,
+        dim,
+        tie_weights=tied,
+        embeddings_initializer=keras.initializers.RandomNormal(stddev=dim**-0.5),
+        # float32 also under mixed precision: softmax of 16-bit logits loses small probabilities.
+        reverse_dtype="float32",
+        name=f"{name}_embedding",
+    )

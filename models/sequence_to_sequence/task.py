@@ -1,0 +1,152 @@
+"""A text in and a text out: all of the task but how its answers are measured.
+
+A concrete task is `class Task(TextToText, TextPairs)`. In training the decoder reads the target, shifted
+by one (teacher forcing); in serving it reads what it has written so far, see `search.py`. The answer
+is a text, its score, and whether it is complete.
+"""
+
+import keras
+import tensorflow as tf
+
+from penstock.models import task
+from penstock.models.sequence_to_sequence import search
+from penstock.models.sequence_to_sequence.config import Transformer
+from penstock.models.sequence_to_sequence.data import END, PADDING, START
+from penstock.models.sequence_to_sequence.loss import TokenAccuracy, TokenCrossEntropy
+from penstock.pipelines.transform.subwords import SPECIAL_TOKENS, unprintable
+
+SPARE_TOKENS = 10
+"""That an answer may have beyond `decode.max_ratio`, so that a source of one word can have one of five."""
+MOST_MAPPED = 40
+"""Tokens of a source and of an answer that a map of attention shows."""
+
+
+class TextToText(task.Task):
+    """Network, loss and answer; `self.config` is a `config.TextPairConfig`.
+
+    Answers to unusual texts: the empty string and blanks alone are answered as one unknown token; of a
+    long text the first `prepare.max_source_tokens` tokens are read. There is no text that gives an
+    error, and none that has no end: see `decode` in the config.
+    """
+
+    def training_inputs(self, inputs, targets, state):
+        """Source and what the decoder reads: START, then all targets but the last."""
+        del state
+        targets = padded(targets, self.prepare.max_target_tokens)
+        start = tf.fill([tf.shape(targets)[0], 1], tf.constant(START, targets.dtype))
+        written = tf.concat([start, targets[:, :-1]], axis=1)
+        source = padded(inputs, self.prepare.max_source_tokens)
+        return {"source": source, "written": written}, targets
+
+    def build(self, state):
+        """source, written int32 [batch, any] -> logits float32 [batch, any, ids]."""
+        settings = self.config.model.model_dump(exclude={"type"})
+        settings["shared_embedding"] = self.prepare.vocabulary == "shared"
+        settings["num_source_ids"] = len(self.source_subwords(state))
+        settings["num_target_ids"] = len(self.target_subwords(state))
+        if isinstance(self.config.model, Transformer):
+            # KerasHub takes two seconds to import, which the other networks need not spend.
+            from penstock.models.sequence_to_sequence import transformer
+
+            settings["normalize_first"] = settings.pop("norm") == "pre"
+            model = transformer.Transformer(**settings, name="transformer")
+        else:
+            from penstock.models.sequence_to_sequence import recurrent
+
+            settings["score"] = settings.pop("attention")
+            kind = self.config.model.type
+            model = recurrent.Recurrent(**settings, cell=kind, name=kind)
+        any_length = keras.KerasTensor((None, None), "int32")
+        model({"source": any_length, "written": any_length})
+        return model
+
+    def compile(self, model, optimizer, **options):
+        """Cross-entropy of tokens, and the share of right ones."""
+        loss = TokenCrossEntropy(self.config.loss.label_smoothing)
+        model.compile(optimizer, loss, metrics=[TokenAccuracy()], **options)
+
+    def decode(self, model, inputs, state):
+        """The text that the search finds.
+
+        Returns:
+            text: string [batch]; score: float32 [batch], see `search.py`; complete: bool [batch], False
+            where a limit cut the text.
+        """
+        answers = self._answers(model, padded(inputs))
+        return {
+            "text": self.target_tokenizer(state).detokenize(answers.ids),
+            "score": answers.scores,
+            "complete": answers.complete,
+        }
+
+    def serve(self, model, state):
+        """`attention`: what each token of the answer was written from.
+
+        Returns of the signature:
+            source_tokens: string [batch, source]; target_tokens: string [batch, target], padded with
+            empty strings, END as such; attention: float32 [batch, target, source].
+        """
+
+        def attention(features):
+            source = padded(self.prepare_inputs(features, state))
+            ids = self._answers(model, source).ids
+            ends = tf.one_hot(tf.math.count_nonzero(ids, axis=1), tf.shape(ids)[1] + 1, END, 0)
+            target = tf.pad(ids, [[0, 0], [0, 1]]) + tf.cast(ends, ids.dtype)
+            start = tf.fill([tf.shape(ids)[0], 1], START)
+            weights = model.attention(tf.concat([start, ids], axis=1), model.encode(source))
+            return {
+                "source_tokens": _pieces(source, self.source_subwords(state)),
+                "target_tokens": _pieces(target, self.target_subwords(state)),
+                "attention": weights,
+            }
+
+        return {"attention": (attention, (self.prepare.source_feature,))}
+
+    def explain(self, signatures, features, columns, state):
+        """`attention`: source tokens, target tokens, and the weights of each of the latter."""
+        del columns, state
+        name = self.prepare.source_feature
+        found = []
+        for text in features[name]:
+            answer = signatures["attention"](**{name: tf.constant([text])})
+            source = [
+                piece.decode("utf-8", "replace") for piece in answer["source_tokens"][0].numpy()
+            ]
+            target = [
+                piece.decode("utf-8", "replace") for piece in answer["target_tokens"][0].numpy()
+            ]
+            target = [piece for piece in target if piece][:MOST_MAPPED]
+            weights = answer["attention"][0].numpy()[: len(target), :MOST_MAPPED]
+            rows = [[round(float(weight), 4) for weight in row] for row in weights]
+            source = source[:MOST_MAPPED]
+            found.append({"attention": {"source": source, "target": target, "weights": rows}})
+        return found
+
+    def _answers(self, model, source) -> search.Answers:
+        config = self.config.decode
+        tokens = tf.math.count_nonzero(source, axis=1, dtype=tf.float32)
+        limits = tf.cast(config.max_ratio * tokens, tf.int32) + SPARE_TOKENS
+        limits = tf.minimum(limits, self.prepare.max_target_tokens)
+        limit = {"length_penalty": config.length_penalty, "max_seconds": config.max_seconds}
+        if config.beam_size == 1:
+            return search.greedy(model, source, limits, **limit)
+        return search.beam(model, source, limits, beam_size=config.beam_size, **limit)
+
+
+def padded(ids, length: int | None = None):
+    """Ragged int [batch, (tokens)] -> dense [batch, length], or as long as the longest row.
+
+    What is dense comes from the input pipeline, which has padded it to the bound of a bucket; what is
+    behind `length` there is padding alone, and is cut off.
+    """
+    if isinstance(ids, tf.RaggedTensor):
+        return ids.to_tensor(PADDING, shape=[None, length])
+    return ids if length is None else ids[:, :length]
+
+
+def _pieces(ids, subwords):
+    """int32 [batch, any] -> what stands for each token, string of the same shape; "" for padding."""
+    special = ["", *SPECIAL_TOKENS[1:]]
+    texts = [unprintable(token) for token in subwords.tokens[len(special) :]]
+    with tf.device("/CPU:0"):
+        return tf.gather(tf.constant(special + texts), ids)
