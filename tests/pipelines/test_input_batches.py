@@ -205,8 +205,7 @@ def test_each_tensor_is_padded_by_itself(tmp_path):
         "inputs/ids": ragged([[i + 1] * (5 * (i % 7)) for i in range(EXAMPLES)], tf.int32),
         "targets": ragged([[10 * i] * (i % 3) for i in range(EXAMPLES)], tf.int64),
     }
-    tensors = {name: TENSORS[name] for name in ("key", *more)}
-    directory = write(tmp_path / "data", tensors=tensors, **more)
+    directory = write(tmp_path / "data", **more)
     options = {"buckets": Buckets(boundaries=(20, 40)), "padding": {"targets": -1}}
     shapes = set()
     for features, targets, _, keys in batches(directory, 8, **options):
