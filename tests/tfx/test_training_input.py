@@ -79,7 +79,7 @@ def test_validation_is_padded_like_training(texts, tmp_path, cache):
     # 4 lengths of 1 and 2, 4 * 5 of 5 places: 20 * 3 tokens in 16 + 60 places.
     assert opened.padding_share == pytest.approx(1 - 60 / 76)
     validation = data.validation_batches(
-        texts, train, TASK, None, scratch=tmp_path, boundaries=opened.boundaries
+        texts, train, TASK, None, scratch=tmp_path, bounds=opened.bounds
     )
     assert validation.cardinality().numpy() == 3
     for _ in range(2):

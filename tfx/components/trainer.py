@@ -157,7 +157,7 @@ def _train(context, task, state, batches, place):
         seed=seed,
         examples_per_step=batches.examples_per_epoch / steps_per_epoch,
         validation=data.validation_batches(
-            directory, train, task, state, boundaries=batches.boundaries, **_source(context)
+            directory, train, task, state, bounds=batches.bounds, **_source(context)
         ),
         checkpoints=context.scratch / "checkpoints",
         tensorboard=context.scratch / "tensorboard" if train.tensorboard else None,

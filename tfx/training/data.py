@@ -83,7 +83,7 @@ def training_batches(
 
 
 def validation_batches(
-    directory, train: TrainConfig, task, state, *, examples=None, scratch=None, boundaries=None
+    directory, train: TrainConfig, task, state, *, examples=None, scratch=None, bounds=None
 ) -> tf.data.Dataset | None:
     """One pass over the validation split, of known cardinality; None without such a split.
 
@@ -91,7 +91,7 @@ def validation_batches(
 
     Args:
         examples, scratch: see `open_training`.
-        boundaries: of the training's buckets; longer examples have a further one.
+        bounds: of the training's buckets (`Batches.bounds`); longer examples have a further one.
     """
     if train.validation_split is None:
         return None
@@ -103,7 +103,7 @@ def validation_batches(
         return task.training_inputs(batch, targets, state)
 
     if train.buckets or train.packing or cache == "disk":
-        batching = replace(_batching(train), boundaries=boundaries)
+        batching = replace(_batching(train), bounds=bounds)
         # In memory the finished batches are kept, see below.
         kept = "disk" if cache == "disk" else "off"
         opened = inputs.open_batches(
