@@ -6,9 +6,9 @@ import keras
 import numpy as np
 import pytest
 
+from penstock.models.speech.front_end.layers import FrameNormalization
 from penstock.models.speech.keyword_spotting import networks
 from penstock.models.speech.keyword_spotting.config import Config
-from penstock.models.speech.keyword_spotting.layers import FrameNormalization
 
 RECORDINGS = [
     np.random.default_rng(n).integers(-3000, 3000, n).astype(np.int16) for n in (2000, 1, 700, 1921)

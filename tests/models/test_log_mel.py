@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from penstock.models.speech.keyword_spotting.config import Spectrogram
-from penstock.models.speech.keyword_spotting.spectrogram import LogMel
+from penstock.models.speech.front_end.config import Spectrogram
+from penstock.models.speech.front_end.spectrogram import LogMel
 
 SETTINGS = {
     "rate_hz": 8000,

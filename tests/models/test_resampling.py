@@ -7,7 +7,7 @@ import pytest
 import scipy.signal
 import tensorflow as tf
 
-from penstock.models.speech.keyword_spotting import resampling
+from penstock.models.speech.front_end import resampling
 
 SPECS = (
     tf.TensorSpec([None], tf.float64),

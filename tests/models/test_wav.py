@@ -8,7 +8,7 @@ import pytest
 import soundfile
 import tensorflow as tf
 
-from penstock.models.speech.keyword_spotting import wav
+from penstock.models.speech.front_end import wav
 from penstock.pipelines.media.audio_files import normalise
 
 RATE_HZ = 11_025

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from penstock.models.speech.keyword_spotting.waveforms import padded, waveforms
+from penstock.models.speech.front_end.waveforms import padded, waveforms
 from penstock.pipelines.media.audio_files import encode_wav
 
 

@@ -194,6 +194,23 @@ def audio_folder_in_an_archive(folder):
 
 
 @case
+def concatenated_recordings(folder):
+    for index, name in enumerate(("train/a_0", "train/b_0", "train/a_1", "test/a_2")):
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / f"{name}.wav").write_bytes(recording(index))
+    (folder / "test" / "b_3.wav").write_bytes(b"no recording")
+    recordings = {
+        "type": "audio_folder",
+        "path": str(folder),
+        "pattern": r"(?P<split>[a-z]+)/(?P<label>[ab])_",
+        "sample_rate_hz": 8000,
+        "channels": 1,
+    }
+    section = {"type": "concatenated_recordings", "recordings": recordings, "same": "label"}
+    return Case({**section, "count": {"train": 5, "test": 2}}, 7, 1, str(folder))
+
+
+@case
 def image_manifest(folder):
     for index, name in enumerate("abc"):
         picture(folder, f"pictures/{name}.png", index)

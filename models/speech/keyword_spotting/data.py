@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from penstock.models.classification.labels import Labels
 from penstock.models.preparation import feature_of_kind
-from penstock.models.speech.keyword_spotting.waveforms import waveforms
+from penstock.models.speech.front_end.waveforms import waveforms
 from penstock.pipelines.features import Audio, Features
 
 

@@ -3,19 +3,17 @@
 Comes in: the task's config, the number of classes. Goes out: a Keras model of layers with fixed names,
 from int16 [batch, samples] of any length, padded with zeros, and the lengths, int32 [batch], to
 float32 logits [batch, classes]. Padding changes no answer: behind the end of a recording each
-convolution over time sees zeros, and all else looks at its frames alone (`layers.py`).
+convolution over time sees zeros, and all else looks at its frames alone (`front_end/layers.py`).
 
-All begin with the log-mel spectrogram, normalised in each band by the statistics of the training
-batches (moving ones when serving), and masked in training where `augment.spec_augment` says so.
+All begin with the normalised log-mel spectrogram of `front_end/network_input.py`.
 """
 
 import keras
 from keras import layers
 
+from penstock.models.speech.front_end.layers import FrameNormalization
+from penstock.models.speech.front_end.network_input import NetworkInput
 from penstock.models.speech.keyword_spotting.config import CNN, CRNN, DSCNN, Config
-from penstock.models.speech.keyword_spotting.layers import FrameMask, FrameNormalization
-from penstock.models.speech.keyword_spotting.spec_augment import SpecAugment
-from penstock.models.speech.keyword_spotting.spectrogram import LogMel
 
 
 def build(config: Config, num_classes: int) -> keras.Model:
@@ -25,59 +23,23 @@ def build(config: Config, num_classes: int) -> keras.Model:
         config: the task's sections.
         num_classes: width of the output.
     """
-    waveforms = keras.Input((None,), dtype="int16", name="waveforms")
-    lengths = keras.Input((), dtype="int32", name="lengths")
-    hop, masks = config.spectrogram.hop(config.prepare.sample_rate_hz), {}
-
-    def mask_of(x, divisor=1):
-        """bool [batch, frames]; `divisor` frames of the spectrogram are one of `x`."""
-        if divisor not in masks:
-            masks[divisor] = FrameMask(divisor * hop, name=f"mask_{divisor}")(x, lengths)
-        return masks[divisor]
-
-    x = _spectrogram(waveforms, mask_of, config)
+    begin = NetworkInput(
+        config.prepare,
+        config.spectrogram,
+        config.augment.spec_augment,
+        config.model.normalization_momentum,
+        config.model.frames_divisor,
+    )
+    x = begin.spectrogram
     # As an image of one channel: [batch, frames, bands, 1].
     x = layers.Reshape((-1, x.shape[2], 1), name="image")(x)
     network = {"cnn": _cnn, "ds_cnn": _ds_cnn, "crnn": _crnn}[config.model.type]
-    x = network(x, mask_of, config.model)
+    x = network(x, begin.mask_of, config.model)
     if config.model.dropout:
         x = layers.Dropout(config.model.dropout, name="dropout")(x)
     # float32 also under mixed precision: softmax of 16-bit logits loses small probabilities.
     logits = layers.Dense(num_classes, dtype="float32", name="logits")(x)
-    inputs = {"waveforms": waveforms, "lengths": lengths}
-    return keras.Model(inputs, logits, name=config.model.type)
-
-
-def _spectrogram(waveforms, mask_of, config: Config):
-    """Normalised log-mel bands, [batch, frames, bands]."""
-    rate, settings = config.prepare.sample_rate_hz, config.spectrogram
-    x = LogMel(
-        rate_hz=rate,
-        window=settings.window(rate),
-        hop=settings.hop(rate),
-        fft_length=settings.fft_length(rate),
-        bands=settings.mel_bands,
-        min_hz=settings.min_hz,
-        max_hz=settings.highest_hz(rate),
-        multiple=config.model.frames_divisor,
-    )(waveforms)
-    mask = mask_of(x)
-    # Without scale and offset of its own, so that 0 is the mean, which masks put in.
-    x = FrameNormalization(
-        momentum=config.model.normalization_momentum,
-        center=False,
-        scale=False,
-        name="log_mel_normalization",
-    )(x, mask)
-    masks = config.augment.spec_augment
-    if masks:
-        x = SpecAugment(
-            time_masks=masks.time_masks,
-            time_share=masks.time_share,
-            frequency_masks=masks.frequency_masks,
-            frequency_width=masks.bands,
-        )(x, mask)
-    return x
+    return keras.Model(begin.inputs, logits, name=config.model.type)
 
 
 def _cnn(x, mask_of, config: CNN):

@@ -12,9 +12,10 @@ samples, of another coding, rate or scale) is refused as a whole, with an error 
 """
 
 from penstock.models.classification.classifier import Classifier
-from penstock.models.speech.keyword_spotting import augmentation, networks
+from penstock.models.speech.front_end import augmentation
+from penstock.models.speech.front_end.waveforms import padded
+from penstock.models.speech.keyword_spotting import networks
 from penstock.models.speech.keyword_spotting.data import Data
-from penstock.models.speech.keyword_spotting.waveforms import padded
 
 
 class Task(Classifier, Data):

@@ -6,7 +6,7 @@ import tensorflow as tf
 from keras import layers
 
 from penstock.models import task
-from penstock.models.speech.keyword_spotting.spectrogram import NO_LIMIT_DB
+from penstock.models.speech.front_end.spectrogram import NO_LIMIT_DB
 from penstock.models.speech.tones.data import Data
 
 

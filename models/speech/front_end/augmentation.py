@@ -7,7 +7,7 @@ the model (`spec_augment.py`).
 
 import tensorflow as tf
 
-from penstock.models.speech.keyword_spotting.config import Augment, Noise
+from penstock.models.speech.front_end.config import Augment, Noise
 
 SPEED_AND_SHIFT, GAIN, NOISE = range(3)
 """What each change folds into the seed, so that one of them does not depend on the others."""

@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from penstock.models.speech.keyword_spotting import augmentation
-from penstock.models.speech.keyword_spotting.config import Augment, Noise
-from penstock.models.speech.keyword_spotting.spec_augment import SpecAugment
+from penstock.models.speech.front_end import augmentation
+from penstock.models.speech.front_end.config import Augment, Noise
+from penstock.models.speech.front_end.spec_augment import SpecAugment
 
 SEED = np.array([1, 2], np.int32)
 NOISE = np.random.default_rng(0).normal(0, 1000, (32, 400)).round().astype(np.int16)

@@ -7,8 +7,8 @@ half as large as those.
 
 import tensorflow as tf
 
-from penstock.models.speech.keyword_spotting.resampling import resample, resampled_length
-from penstock.models.speech.keyword_spotting.wav import decode
+from penstock.models.speech.front_end.resampling import resample, resampled_length
+from penstock.models.speech.front_end.wav import decode
 
 
 # No Python control flow over tensors: the search for it takes as long as five traces.
