@@ -146,7 +146,7 @@ def padded(ids, length: int | None = None):
 
 def _pieces(ids, subwords):
     """int32 [batch, any] -> what stands for each token, string of the same shape; "" for padding."""
-    special = ["", *SPECIAL_TOKENS[1:]]
+    special = [b"", *(token.encode() for token in SPECIAL_TOKENS[1:])]
     texts = [unprintable(token) for token in subwords.tokens[len(special) :]]
     with tf.device("/CPU:0"):
         return tf.gather(tf.constant(special + texts), ids)

@@ -97,3 +97,14 @@ def test_process_is_as_new():
         values.append(layer.kernel.numpy().tolist())
     assert names == ["dense", "dense"]
     assert values[0] == values[1]
+
+
+def test_a_restored_process_may_look_at_the_clock():
+    """Under op determinism `tf.timestamp` fails, and with it every search with a limit of time."""
+    clock = tf.function(tf.timestamp)
+    placement.prepare_process(choose(strategy="cpu"), 5)
+    with pytest.raises(tf.errors.FailedPreconditionError, match="determinism"):
+        clock()
+    placement.restore_process()
+    assert clock() > 0
+    assert keras.config.dtype_policy().name == "float32"

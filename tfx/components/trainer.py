@@ -79,8 +79,6 @@ class Trainer(Component):
     def execute(context: ExecutionContext) -> None:
         import shutil
 
-        import keras
-
         from penstock.models.locate import task_class
         from penstock.pipelines.transform.state import State
         from penstock.tfx.training import data, placement
@@ -105,6 +103,7 @@ class Trainer(Component):
             )
             with place.scope():
                 model, result = _train(context, task, state, batches, place)
+            placement.restore_process()
             output = context.outputs["model"]
             logs = context.scratch / "tensorboard"
             if logs.is_dir():
@@ -112,7 +111,7 @@ class Trainer(Component):
             _export(context, task, state, model)
             _record(context, task, model, result, batches, place)
         finally:
-            keras.config.set_dtype_policy("float32")
+            placement.restore_process()
 
 
 def _task_config(parameters):

@@ -81,13 +81,25 @@ def choose(config: TrainConfig) -> Placement:
 def prepare_process(placement: Placement, seed: int) -> None:
     """Makes the process as if new: Keras's names and state, seeds, dtype policy, determinism.
 
-    Op determinism stays on for the rest of the process; TensorFlow has no public way to end it.
+    `restore_process` ends determinism and the policy again.
     """
     keras.utils.clear_session()
     keras.config.set_dtype_policy(placement.precision)
     if placement.deterministic:
         tf.config.experimental.enable_op_determinism()
     keras.utils.set_random_seed(seed)
+
+
+def restore_process() -> None:
+    """Ends what `prepare_process` began, so that a served model may look at the clock.
+
+    `tf.timestamp`, with which a search keeps its limit of time, fails under op determinism. TensorFlow
+    has no public way to end that.
+    """
+    from tensorflow.python.framework.config import disable_op_determinism
+
+    disable_op_determinism()
+    keras.config.set_dtype_policy("float32")
 
 
 def _compilation(config, on_gpu):
