@@ -67,13 +67,15 @@ class Recurrent(NetworkSection):
     """Bidirectional encoder of `num_layers`, decoder of one, with attention.
 
     `attention`: additive as Bahdanau et al. (arXiv:1409.0473), or multiplicative with input feeding
-    as Luong et al. (arXiv:1508.04025).
+    as Luong et al. (arXiv:1508.04025). `pointer_generator`: a token may also be copied from the
+    source (See et al., arXiv:1704.04368), which needs a shared vocabulary.
     """
 
     attention: Literal["additive", "multiplicative"] = "additive"
     embedding_dim: PositiveInt = 256
     units: PositiveInt = 256
     num_layers: PositiveInt = 1
+    pointer_generator: bool = False
 
 
 class GRU(Recurrent):
@@ -118,6 +120,15 @@ class TextPairConfig(TaskConfig):
     model: Annotated[Transformer | GRU | LSTM, Field(discriminator="type")] = Transformer()
     loss: Loss = Loss()
     decode: Decode = Decode()
+
+    @model_validator(mode="after")
+    def _copies_what_it_can_write(self):
+        if getattr(self.model, "pointer_generator", False) and self.prepare.vocabulary != "shared":
+            raise ValueError(
+                "`model.pointer_generator` needs `prepare.vocabulary: shared`, so that a token of the "
+                f"source is one of the target too. Received: {self.prepare.vocabulary}. Change one."
+            )
+        return self
 
     def libraries(self) -> tuple[str, ...]:
         """KerasHub has the layers of the Transformer."""

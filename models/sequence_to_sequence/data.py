@@ -38,13 +38,13 @@ class TextPairs(Preparation):
     def analyzers(self, source: Features) -> dict:
         del source
         size, least = self.prepare.vocabulary_size, self.prepare.minimum_count
-        first, second = self.prepare.source_feature, self.prepare.target_feature
+        first = self.prepare.source_feature
         if self.prepare.vocabulary == "shared":
             return {"subwords": SubwordVocabulary(self._both, size, least)}
         return {
             "source_subwords": SubwordVocabulary(lambda raw: self.cleaned(raw[first]), size, least),
             "target_subwords": SubwordVocabulary(
-                lambda raw: self.cleaned(raw[second]), size, least
+                lambda raw: self.cleaned(self.target_text(raw)), size, least
             ),
         }
 
@@ -55,9 +55,13 @@ class TextPairs(Preparation):
 
     def prepare_targets(self, features, state):
         """string [batch] -> ragged int32 [batch, (tokens)], END behind each that is not cut."""
-        ids = self._ids(features[self.prepare.target_feature], self.target_tokenizer(state))
+        ids = self._ids(self.target_text(features), self.target_tokenizer(state))
         ends = tf.fill([ids.nrows(), 1], tf.constant(END, tf.int32))
         return tf.concat([ids, ends], axis=1)[:, : self.prepare.max_target_tokens], None
+
+    def target_text(self, features):
+        """What is to be written, string [batch]."""
+        return features[self.prepare.target_feature]
 
     def source_tokenizer(self, state):
         """Text <-> ids of the source."""
@@ -85,8 +89,8 @@ class TextPairs(Preparation):
         return "subwords" if self.prepare.vocabulary == "shared" else f"{side}_subwords"
 
     def _both(self, features):
-        names = self.prepare.source_feature, self.prepare.target_feature
-        return tf.concat([self.cleaned(features[name]) for name in names], axis=0)
+        texts = features[self.prepare.source_feature], self.target_text(features)
+        return tf.concat([self.cleaned(text) for text in texts], axis=0)
 
     def _ids(self, text, tokenizer):
         return tf.cast(tokenizer.tokenize(self.cleaned(text)), tf.int32)

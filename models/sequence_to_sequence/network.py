@@ -5,6 +5,7 @@ then writes token by token (`begin`, `step`). `keras.ops` only.
 """
 
 import keras
+from keras import ops
 
 
 class Network(keras.Model):
@@ -20,8 +21,10 @@ class Network(keras.Model):
             inputs: `source` int32 [batch, source] and `written` int32 [batch, written], which
                 begins with the start token; both padded with 0 at the end.
         """
-        memory = self.encode(inputs["source"], training=training)
-        return self.decode(inputs["written"], memory, training=training)
+        # Keras takes the inputs of a network that is no functional one for floats.
+        source, written = (ops.cast(inputs[name], "int32") for name in ("source", "written"))
+        memory = self.encode(source, training=training)
+        return self.decode(written, memory, training=training)
 
     def encode(self, source, training=False):
         """int32 [batch, source] -> dict of tensors, batch axis first, that decoding reads."""

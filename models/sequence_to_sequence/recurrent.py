@@ -4,13 +4,15 @@
 before a step, and the step reads what was found there. `multiplicative` is that of Luong et al.
 (arXiv:1508.04025) with input feeding (section 3.3): the step comes first, and reads what the step
 before gave. Both write from tanh(W [state; context; embedding of the last token]); Luong's has no
-embedding there, Bahdanau's a maxout. `keras.ops` only.
+embedding there, Bahdanau's a maxout. With `pointer_generator`, a token may also be taken from the
+source (`copying.py`). `keras.ops` only.
 """
 
 import keras
 from keras import layers, ops
 
 from penstock.models.sequence_to_sequence.attention import SourceAttention
+from penstock.models.sequence_to_sequence.copying import mixed_log_probabilities
 from penstock.models.sequence_to_sequence.network import Network
 
 CELLS = {"gru": (layers.GRU, layers.GRUCell, 1), "lstm": (layers.LSTM, layers.LSTMCell, 2)}
@@ -31,6 +33,7 @@ class Recurrent(Network):
         score: "additive" or "multiplicative".
         num_layers: of the encoder; the decoder has one.
         dropout: on embeddings, between layers and before the logits.
+        pointer_generator: tokens may be copied from the source; source and target have the same ids.
     """
 
     def __init__(
@@ -45,6 +48,7 @@ class Recurrent(Network):
         score,
         num_layers,
         dropout,
+        pointer_generator=False,
         **kwargs,
     ):
         super().__init__(**kwargs)
@@ -59,6 +63,7 @@ class Recurrent(Network):
             "score": score,
             "num_layers": num_layers,
             "dropout": dropout,
+            "pointer_generator": pointer_generator,
         }
         layer, cell_class, self.num_states = CELLS[cell]
         self.target_embedding = _embedding(num_target_ids, embedding_dim, tie_output, "target")
@@ -80,6 +85,10 @@ class Recurrent(Network):
         self.cell = cell_class(units, name="decoder")
         self.readout = layers.Dense(embedding_dim, activation="tanh", name="readout")
         self.drop = layers.Dropout(dropout, name="dropout")
+        # See et al., arXiv:1704.04368, equation 8.
+        self.generate = None
+        if pointer_generator:
+            self.generate = layers.Dense(1, activation="sigmoid", name="generate")
 
     def build(self, input_shape=None):
         """Makes all variables, whatever the lengths."""
@@ -99,6 +108,8 @@ class Recurrent(Network):
         fed = width if self.settings["score"] == "additive" else dim
         self.cell.build((None, dim + fed))
         self.readout.build((None, units + width + dim))
+        if self.generate is not None:
+            self.generate.build((None, units + width + dim))
         self.built = True
 
     def encode(self, source, training=False):
@@ -117,12 +128,13 @@ class Recurrent(Network):
             "keys": self.source_attention.keys(x),
             "mask": mask,
             "begin": states,
+            "ids": source,
         }
 
     def decode(self, written, memory, training=False):
         x = self.drop(self.target_embedding(written), training=training)
-        _, outputs = self._scan(x, memory)
-        return self._logits(self.drop(outputs, training=training))
+        found = self._scan(x, memory)
+        return self._logits(found, memory, training)
 
     def begin(self, memory, length):
         del length
@@ -132,31 +144,34 @@ class Recurrent(Network):
     def step(self, ids, place, memory, cache):
         del place
         cache = self._next(cache, self.target_embedding(ids), memory)
-        return self._logits(cache["output"]), cache
+        of_step = {name: cache[name][:, None] for name in cache if name != "state"}
+        return self._logits(of_step, memory, False)[:, 0], cache
 
     def attention(self, written, memory):
-        cache, _ = self._scan(self.target_embedding(written), memory)
-        return cache
+        return self._scan(self.target_embedding(written), memory)["weights"]
 
     def _scan(self, x, memory):
-        """All steps: embeddings [batch, written, dim] -> their weights and outputs."""
+        """All steps: embeddings [batch, written, dim] -> `output`, `weights` and perhaps `generate`."""
 
         def step(cache, embedded):
             cache = self._next(cache, embedded, memory)
             return cache, cache
 
         _, found = ops.scan(step, self._first(memory), ops.swapaxes(x, 0, 1))
-        return ops.swapaxes(found["weights"], 0, 1), ops.swapaxes(found["output"], 0, 1)
+        return {name: ops.swapaxes(found[name], 0, 1) for name in found if name != "state"}
 
     def _first(self, memory):
         """The cache before the first step."""
         states = memory["states"]
         batch, source = ops.shape(states)[0], ops.shape(states)[1]
-        return {
+        first = {
             "state": memory["begin"],
             "output": ops.zeros((batch, self.settings["embedding_dim"]), self.compute_dtype),
             "weights": ops.zeros((batch, source), "float32"),
         }
+        if self.generate is not None:
+            first["generate"] = ops.zeros((batch, 1), self.compute_dtype)
+        return first
 
     def _next(self, cache, embedded, memory):
         """One step of the decoder."""
@@ -167,17 +182,23 @@ class Recurrent(Network):
         else:
             _, state = self.cell(ops.concatenate([embedded, cache["output"]], axis=-1), state)
             context, weights = self._look(state[0], memory)
-        output = self.readout(ops.concatenate([state[0], context, embedded], axis=-1))
+        read = ops.concatenate([state[0], context, embedded], axis=-1)
         states = {f"{number}": tensor for number, tensor in enumerate(state)}
-        return {"state": states, "output": output, "weights": weights}
+        found = {"state": states, "output": self.readout(read), "weights": weights}
+        return found if self.generate is None else {**found, "generate": self.generate(read)}
 
     def _look(self, query, memory):
         weights = self.source_attention(query, memory["keys"], memory["mask"])
         states = memory["states"]
         return ops.einsum("bs,bsd->bd", ops.cast(weights, states.dtype), states), weights
 
-    def _logits(self, x):
-        return self.target_embedding(x, reverse=True)
+    def _logits(self, found, memory, training):
+        """Of all steps in `found`, [batch, steps, ids]; log-probabilities where tokens are copied."""
+        x = self.drop(found["output"], training=training)
+        logits = self.target_embedding(x, reverse=True)
+        if self.generate is None:
+            return logits
+        return mixed_log_probabilities(logits, found["generate"], found["weights"], memory["ids"])
 
 
 def _embedding(num_ids, dim, tied, name):

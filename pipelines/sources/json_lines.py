@@ -21,9 +21,14 @@ CELLS_AT_ONCE = 2**21
 
 
 class Source(scanned_rows.ScannedSource):
-    """Objects, one a line; see `RowSource` for the fields. A column is a name in the objects."""
+    """Objects, one a line; see `RowSource` for the fields. A column is a name in the objects.
+
+    `join: {name: text}` makes one text of a list of texts, with this text between them: a document
+    that is stored as a list of its sentences.
+    """
 
     type: Literal["json_lines"] = "json_lines"
+    join: dict[str, str] = {}
 
     suffixes: ClassVar = (".jsonl", ".ndjson", ".jsonl.gz", ".ndjson.gz", ".json", ".json.gz")
 
@@ -35,7 +40,7 @@ class Source(scanned_rows.ScannedSource):
             if file.damage():
                 continue
             for chunk in line_files.whole(file):
-                objects, _ = _parse(file, chunk)
+                objects, _ = _parse(file, chunk, self.join)
                 total += len(objects)
                 by_name = {}
                 for _, _, one in objects:
@@ -57,7 +62,7 @@ class Source(scanned_rows.ScannedSource):
     def tables(self, file: DataFile, part, columns: list[str]) -> Iterator[rows.Table]:
         """Of a part, or with None of the whole file."""
         for chunk in line_files.read(file, part):
-            objects, bad = _parse(file, chunk)
+            objects, bad = _parse(file, chunk, self.join)
             # Sparse rows of thousands of columns: not all of their gaps at once.
             at_once = max(1, CELLS_AT_ONCE // max(1, len(columns)))
             for start in range(0, max(1, len(objects)), at_once):
@@ -75,7 +80,7 @@ def _feature(column, optional):
         return str(fault)
 
 
-def _parse(file, chunk):
+def _parse(file, chunk, join):
     """([(line, offset, flat object)], bad records); blank lines are neither."""
     if chunk.fault:
         return [], [line_files.bad(file, chunk)]
@@ -84,7 +89,7 @@ def _parse(file, chunk):
     for number, line in enumerate(chunk.data.split(b"\n"), chunk.index):
         if line.strip():
             try:
-                objects.append((number, offset, _flat(line)))
+                objects.append((number, offset, _joined(_flat(line), join)))
             except (ValueError, RecursionError) as error:
                 said = "it is nested too deep" if isinstance(error, RecursionError) else str(error)
                 reason = f"The line is no JSON object as expected: {said.rstrip('.')}."
@@ -108,6 +113,17 @@ def _flat(line: bytes) -> dict:
             raise ValueError(f"the name {name!r} occurs twice")
         flat[name] = value
     return flat
+
+
+def _joined(found: dict, join: dict[str, str]) -> dict:
+    """Lists of texts as one text each. Raises ValueError."""
+    for name, between in join.items():
+        value = found.get(name)
+        if isinstance(value, list):
+            if not all(isinstance(part, str) for part in value):
+                raise ValueError(f"{name!r}, which is to be joined, is no list of texts")
+            found[name] = between.join(value)
+    return found
 
 
 def _leaves(found, prefix):

@@ -288,6 +288,28 @@ def _translation_recurrent() -> Case:
     return replace(case, config=config, results=results)
 
 
+def _summarization() -> Case:
+    """Orders of a mill and what was ordered, by a network that may copy; one empty, one too long."""
+    things = ["flour", "bran", "grist", "rye"]
+    documents = [f"Day {n}.\nThe miller sells all {things[n % 4]}." for n in range(EXAMPLES)]
+    summaries = [f"{things[n % 4]} on day {n}" for n in range(EXAMPLES)]
+    documents[4], summaries[10] = "", "rye " * 20
+    return Case(
+        name="text.summarization",
+        config={
+            "prepare": {"vocabulary_size": 261, "max_source_tokens": 40, "max_target_tokens": 24},
+            "model": {"type": "gru", "pointer_generator": True, "embedding_dim": 12, "units": 10},
+            "decode": {"beam_size": 2},
+        },
+        source={"source": Text(), "target": Text()},
+        results={"subwords": _subwords("l", "l")},  # 33 times: miller, sells, all
+        raw={
+            "source": np.array([text.encode() for text in documents], object),
+            "target": np.array([text.encode() for text in summaries], object),
+        },
+    )
+
+
 def _subwords(left, right) -> Subwords:
     return Subwords((*SPECIAL_TOKENS, *sorted(ALPHABET), left + right), ((left, right),))
 
@@ -303,6 +325,7 @@ CASES = {
         _keywords,
         _translation,
         _translation_recurrent,
+        _summarization,
     )
 }
 

@@ -6,6 +6,7 @@ import pytest
 import tensorflow as tf
 
 from penstock.models.sequence_to_sequence.attention import SourceAttention
+from penstock.models.sequence_to_sequence.copying import mixed_log_probabilities
 from penstock.models.sequence_to_sequence.recurrent import Recurrent
 from penstock.models.sequence_to_sequence.transformer import Transformer
 
@@ -31,6 +32,9 @@ NETWORKS = {
     "gru_additive": recurrent,
     "gru_multiplicative": lambda: recurrent(score="multiplicative", tie_output=False),
     "lstm_additive": lambda: recurrent(cell="lstm"),
+    "pointer_generator": lambda: recurrent(
+        num_source_ids=IDS, shared_embedding=True, pointer_generator=True
+    ),
     "lstm_multiplicative": lambda: recurrent(cell="lstm", score="multiplicative", num_layers=1),
 }
 
@@ -148,3 +152,27 @@ def test_a_saved_network_answers_the_same(network, source, written, tmp_path):
     loaded = keras.saving.load_model(tmp_path / "network.keras")
     inputs = {"source": source, "written": written}
     np.testing.assert_array_equal(loaded(inputs), network(inputs))
+
+
+def test_copied_probabilities_by_hand():
+    """g = 0.25: a quarter of an even softmax over four tokens, three quarters of the attention."""
+    found = mixed_log_probabilities(
+        tf.zeros([1, 1, 4]),
+        tf.constant([[[0.25]]]),
+        tf.constant([[[0.5, 0.2, 0.3]]]),
+        tf.constant([[3, 1, 3]]),
+    )
+    expected = [0.0625, 0.0625 + 0.75 * 0.2, 0.0625, 0.0625 + 0.75 * 0.8]
+    np.testing.assert_allclose(np.exp(found)[0, 0], expected, rtol=1e-5)
+
+
+def test_gradients_reach_what_is_copied():
+    """d log p(3) / d attention on place 0 = (1 - g) / p(3), of the distribution above."""
+    weights = tf.constant([[[0.5, 0.2, 0.3]]])
+    with tf.GradientTape() as tape:
+        tape.watch(weights)
+        found = mixed_log_probabilities(
+            tf.zeros([1, 1, 4]), tf.constant([[[0.25]]]), weights, tf.constant([[3, 1, 3]])
+        )[0, 0, 3]
+    gradient = tape.gradient(found, weights).numpy()[0, 0]
+    np.testing.assert_allclose(gradient, [0.75 / 0.6625, 0, 0.75 / 0.6625], rtol=1e-5)

@@ -143,3 +143,18 @@ def test_split_on_is_refused(tmp_path):
     path = str(tmp_path / "x.jsonl")
     section = {"type": "json_lines", "path": path, "split_on": {"a": "|"}}
     assert "here a sequence is a list of its own" in locate.load(section).check()[0]
+
+
+def test_lists_of_texts_are_joined_where_that_is_asked_for(read):
+    lines = [
+        '{"s": ["a b.", "c"], "t": ["x"]}',
+        '{"s": "one", "t": []}',
+        '{"s": [], "t": ["y", "z"]}',
+    ]
+    features, good, bad = read([*lines, '{"s": [1], "t": []}'], join={"s": "\n"})
+    assert features == {"s": Text(), "t": Sequence(of=Text())}
+    assert [r.values["s"] for r in good] == ["a b.\nc", "one", ""]
+    assert [r.values["t"] for r in good] == [["x"], [], ["y", "z"]]
+    assert [(r.index, "'s', which is to be joined, is no list" in r.reason) for r in bad] == [
+        (3, True)
+    ]

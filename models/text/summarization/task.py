@@ -1,0 +1,55 @@
+"""Summarization: a document to a short text that says what is in it.
+
+Joins preparation, networks and search of `penstock/models/sequence_to_sequence/` with what a summary is
+measured by. A request carries one document for each example; the answer is its summary.
+"""
+
+import numpy as np
+
+from penstock.models.sequence_to_sequence.task import TextToText
+from penstock.models.sequence_to_sequence.text_columns import by_length, texts
+from penstock.models.text.summarization import evaluation
+from penstock.models.text.summarization.data import Data
+
+
+class Task(TextToText, Data):
+    """Summarization; `self.config` is a `config.Config`."""
+
+    summary_columns = evaluation.COLUMNS
+    proportions = ("complete",)
+
+    def evaluate_batch(self, decoded, targets, features, state):
+        """source, hypothesis, reference (the first): str; complete: bool; and see
+        `evaluation.example_columns`."""
+        del targets, state
+        documents = texts(features[self.prepare.source_feature])
+        hypotheses = texts(decoded["text"])
+        references = [_several(value) for value in features[self.prepare.target_feature]]
+        first = [several[0] if several else "" for several in references]
+        lead = self.config.baselines.lead_sentences
+        return {
+            "source": np.array(documents, np.str_),
+            "hypothesis": np.array(hypotheses, np.str_),
+            "reference": np.array(first, np.str_),
+            "complete": decoded["complete"],
+            **evaluation.example_columns(documents, hypotheses, references, lead),
+        }
+
+    def summarise(self, columns, state):
+        """See `evaluation.summarise`."""
+        del state
+        return evaluation.summarise(columns)
+
+    def details(self, columns, state):
+        """The metrics of the extracts, and ROUGE-L by the length of the document."""
+        del state
+        bins = by_length(columns, lambda part: float(part["rouge_l"].mean()))
+        return {
+            "baselines": evaluation.baselines(columns, self.config.baselines.lead_sentences),
+            "by_length": {"unit": "words of the document", "metric": "ROUGE-L", "bins": bins},
+        }
+
+
+def _several(value) -> list[str]:
+    """One text of bytes, or an array of them."""
+    return texts([value] if isinstance(value, bytes) else value)
