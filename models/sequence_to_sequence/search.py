@@ -43,7 +43,7 @@ def greedy(network, source, limits, *, length_penalty: float, max_seconds: float
         limits: int32 [batch], how many tokens each answer may have, END included; at least 1.
         max_seconds: for the whole batch.
     """
-    longest, batch = tf.reduce_max(limits), tf.shape(source)[0]
+    longest, batch = _longest(limits), tf.shape(source)[0]
     memory, cache = network.begin(network.encode(source), longest)
     until = tf.timestamp() + max_seconds
 
@@ -88,7 +88,7 @@ def beam(
     Args:
         source, limits, max_seconds: as of `greedy`.
     """
-    size, longest, batch = beam_size, tf.reduce_max(limits), tf.shape(source)[0]
+    size, longest, batch = beam_size, _longest(limits), tf.shape(source)[0]
     memory, cache = network.begin(network.encode(source), longest)
     memory, cache = (
         tf.nest.map_structure(lambda t: tf.repeat(t, size, axis=0), part)
@@ -168,6 +168,11 @@ def _log_probabilities(logits):
     """float32 [n, ids]; tokens that no answer has are impossible, the others keep what they have."""
     never = tf.reduce_any(tf.range(logits.shape[-1])[:, None] == tf.constant(NEVER), axis=1)
     return tf.where(never, IMPOSSIBLE, tf.nn.log_softmax(tf.cast(logits, tf.float32)))
+
+
+def _longest(limits):
+    """Of a batch, which may be empty."""
+    return tf.reduce_max(tf.concat([limits, [1]], axis=0))
 
 
 def _length_penalty(length, exponent):

@@ -90,7 +90,9 @@ class TextToText(task.Task):
         def attention(features):
             source = padded(self.prepare_inputs(features, state))
             ids = self._answers(model, source).ids
-            ends = tf.one_hot(tf.math.count_nonzero(ids, axis=1), tf.shape(ids)[1] + 1, END, 0)
+            lengths = tf.math.count_nonzero(ids, axis=1, dtype=tf.int32)
+            ids = ids[:, : tf.reduce_max(tf.concat([lengths, [0]], axis=0))]
+            ends = tf.one_hot(lengths, tf.shape(ids)[1] + 1, END, PADDING)
             target = tf.pad(ids, [[0, 0], [0, 1]]) + tf.cast(ends, ids.dtype)
             start = tf.fill([tf.shape(ids)[0], 1], START)
             weights = model.attention(tf.concat([start, ids], axis=1), model.encode(source))
@@ -134,13 +136,17 @@ class TextToText(task.Task):
 
 
 def padded(ids, length: int | None = None):
-    """Ragged int [batch, (tokens)] -> dense [batch, length], or as long as the longest row.
+    """Ragged int [batch, (tokens)] -> dense [batch, length], or as long as the longest row, at least 1.
 
     What is dense comes from the input pipeline, which has padded it to the bound of a bucket; what is
     behind `length` there is padding alone, and is cut off.
     """
     if isinstance(ids, tf.RaggedTensor):
-        return ids.to_tensor(PADDING, shape=[None, length])
+        if length is None:
+            # Of a batch without examples too: no layer has to stand a length of 0.
+            length = tf.maximum(ids.bounding_shape(axis=1), 1)
+        dense = ids.to_tensor(PADDING, shape=tf.stack([-1, tf.cast(length, tf.int64)]))
+        return tf.ensure_shape(dense, [ids.shape[0], length if isinstance(length, int) else None])
     return ids if length is None else ids[:, :length]
 
 
