@@ -37,6 +37,8 @@ class Batches:
         examples_per_epoch: examples in them, of all hosts together.
         padding_share: part of the places of ragged tensors that is padding, in the first epoch;
             None without buckets or packing.
+        totals: of each ragged tensor, the sum of its lengths in the first epoch, of all hosts
+            together; empty without buckets or packing.
 
     Raises:
         ValueError: parts differ in their tensors, give no batch, or cannot be bucketed or packed.
@@ -82,7 +84,7 @@ class Batches:
                 self._members = tf.RaggedTensor.from_row_splits(*layout.members, validate=False)
         self.steps_per_epoch = self._plan.steps
         self.examples_per_epoch = len(layout.members[0]) if packed else int(self._plan.sizes.sum())
-        self.padding_share = layout.padding_share
+        self.padding_share, self.totals = layout.padding_share, layout.totals
 
     def training(
         self,
@@ -142,6 +144,19 @@ class Batches:
         steps = self._plan.epoch(epoch)
         places = np.array([sum(bound.values()) for bound in self.bounds])
         return int(np.argmax(np.diff(steps.splits) * places[steps.buckets]))
+
+    def largest(self) -> list[tuple[int, dict[str, int]]]:
+        """This host's largest batch of each bucket: (examples, padded length of each ragged tensor).
+
+        One batch without buckets; its rows when packed. No lengths where they are not known.
+        """
+        steps = self._plan.epoch(0)
+        sizes = np.diff(steps.splits)
+        lengths = self.bounds or [self._row_lengths]
+        return [
+            (int(sizes[steps.buckets == bucket].max()), lengths[bucket])
+            for bucket in np.unique(steps.buckets)
+        ]
 
     def _steps(self, epoch, start):
         """Dataset of (epoch, step, rows, bucket)."""

@@ -56,6 +56,8 @@ class Layout:
         row_lengths: length of a packed row by tensor.
         padding_share: part of the places of ragged tensors that is padding, in the first epoch;
             None without buckets or packing.
+        totals: of each ragged tensor, the sum of its lengths in the first epoch; empty without
+            buckets or packing.
     """
 
     plan: Plan
@@ -63,6 +65,7 @@ class Layout:
     members: tuple[np.ndarray, np.ndarray] | None = None
     row_lengths: dict[str, int] = field(default_factory=dict)
     padding_share: float | None = None
+    totals: dict[str, int] = field(default_factory=dict)
 
 
 def ragged_names(tensors: dict[str, Tensor], batching: Batching) -> list[str]:
@@ -128,9 +131,13 @@ def _bucketed(rows_of, weights, batching, seed, lengths, ragged):
     plan = _plan(buckets, sizes, batching, seed)
     steps = plan.epoch(0, host=(0, 1))
     places = int((np.diff(steps.splits) * bounds.sum(axis=1)[steps.buckets]).sum())
-    share = input_padding.padding_share(lengths[steps.rows], places)
-    named = [dict(zip(ragged, bound, strict=True)) for bound in bounds.tolist()]
-    return Layout(plan, named, padding_share=share)
+    drawn = lengths[steps.rows]
+    return Layout(
+        plan,
+        [dict(zip(ragged, bound, strict=True)) for bound in bounds.tolist()],
+        padding_share=input_padding.padding_share(drawn, places),
+        totals=dict(zip(ragged, drawn.sum(axis=0).tolist(), strict=True)),
+    )
 
 
 def _packed(rows_of, weights, batching, seed, lengths, ragged):
@@ -151,12 +158,17 @@ def _packed(rows_of, weights, batching, seed, lengths, ragged):
         count += len(ends) - 1
     draws = _draws(packed_of, weights)
     pools = [Pool(*pair) for pair in zip(packed_of, draws, strict=True)]
-    share = input_padding.padding_share(lengths, count * int(room.sum()))
+    plan = _plan([pools], [batching.batch_size], batching, seed)
+    members, splits = np.concatenate(members), np.concatenate(splits)
+    upto = np.concatenate([np.zeros((1, len(ragged)), np.int64), lengths[members].cumsum(axis=0)])
+    of_rows = upto[splits[1:]] - upto[splits[:-1]]
+    drawn = of_rows[plan.epoch(0, host=(0, 1)).rows]
     return Layout(
-        _plan([pools], [batching.batch_size], batching, seed),
-        members=(np.concatenate(members), np.concatenate(splits)),
+        plan,
+        members=(members, splits),
         row_lengths=row_lengths,
-        padding_share=share,
+        padding_share=input_padding.padding_share(lengths, count * int(room.sum())),
+        totals=dict(zip(ragged, drawn.sum(axis=0).tolist(), strict=True)),
     )
 
 

@@ -48,6 +48,26 @@ def open_training(
     )
 
 
+def work_per_step(opened: inputs.Batches, task) -> dict[str, float]:
+    """What a step handles on average, by unit: examples, and the unit that the task names.
+
+    Raises:
+        ValueError: the task counts a tensor that is not ragged.
+    """
+    work = {"examples": float(opened.examples_per_epoch)}
+    named = task.throughput_unit() if opened.totals else None
+    if named:
+        unit, tensors = named
+        if unknown := tensors.keys() - opened.totals.keys():
+            raise ValueError(
+                "`throughput_unit` must name ragged prepared tensors. Expected: of "
+                f"{', '.join(opened.totals)}. Received: {', '.join(sorted(unknown))}. Correct the "
+                "task."
+            )
+        work[unit] = sum(opened.totals[name] * units for name, units in tensors.items())
+    return {unit: count / opened.steps_per_epoch for unit, count in work.items()}
+
+
 def training_parts(directory, train: TrainConfig, task, state, examples=None):
     """(split, weight) of each split that is trained on; arguments as of `open_training`."""
     prepares = _on_the_fly(directory, task, state, examples)
