@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from penstock.models import task
 from penstock.models.sequence_to_sequence import search
+from penstock.models.sequence_to_sequence.activations import activation_bytes
 from penstock.models.sequence_to_sequence.config import Transformer
 from penstock.models.sequence_to_sequence.data import END, PADDING, START
 from penstock.models.sequence_to_sequence.loss import TokenAccuracy, TokenCrossEntropy
@@ -64,6 +65,20 @@ class TextToText(task.Task):
         """Cross-entropy of tokens, and the share of right ones."""
         loss = TokenCrossEntropy(self.config.loss.label_smoothing)
         model.compile(optimizer, loss, metrics=[TokenAccuracy()], **options)
+
+    def throughput_unit(self):
+        """Tokens of source and target."""
+        return "tokens", {"inputs": 1, "targets": 1}
+
+    def activation_bytes(self, batch_size, lengths, state):
+        """See `activations.py`; without buckets all texts are as long as the longest may be."""
+        return activation_bytes(
+            self.config.model,
+            len(self.target_subwords(state)),
+            batch_size,
+            lengths.get("inputs", self.prepare.max_source_tokens),
+            lengths.get("targets", self.prepare.max_target_tokens),
+        )
 
     def decode(self, model, inputs, state):
         """The text that the search finds.

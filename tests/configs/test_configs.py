@@ -21,7 +21,7 @@ from PIL import Image as PILImage
 from penstock.models.locate import data_class, task_class
 from penstock.pipelines import examples
 from penstock.pipelines.example_codec import fault_of, serialise
-from penstock.pipelines.features import Audio, Image, Label, Text
+from penstock.pipelines.features import Audio, Image, Label, Sequence, Text
 from penstock.pipelines.inputs import inputs
 from penstock.pipelines.media import audio_files
 from penstock.pipelines.running.beam_runner import new_pipeline
@@ -87,6 +87,8 @@ def generated(feature, index: int, generator):
         return audio_files.from_samples(generator.normal(0, 0.1, 4000), 8000)
     if isinstance(feature, Text):
         return f"{generator.choice(WORDS)} film {generator.choice(WORDS)} !"
+    if isinstance(feature, Sequence):
+        return [generated(feature.of, index, generator)]
     assert isinstance(feature, Label), f"Say here how a {feature.kind} is generated."
     return index % len(feature.names)
 
