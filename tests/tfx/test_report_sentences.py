@@ -1,18 +1,13 @@
 """Answers that are texts: differences, attention, spoken words, baselines, quality by length."""
 
 import html
-import json
 import re
 import xml.etree.ElementTree as ET
 
 import numpy as np
 import pytest
 
-from penstock.pipelines import example_codec, examples, tfrecord
-from penstock.pipelines.features import Audio, Text
-from penstock.pipelines.media import audio_files
 from penstock.tfx.report import attention, details, plots, sentences, spoken, write
-from penstock.tfx.report.collect import Run
 
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -142,16 +137,8 @@ def test_a_table_of_baselines():
         assert details.baselines(damaged, {}) is None
 
 
-BINS = [
-    {"from": 1, "to": 8, "examples": 93, "value": 61.2},
-    {"from": 9, "to": 9, "examples": 1200, "value": 40.0},
-    {"from": 10, "to": None, "examples": 0, "value": None},
-]
-
-
-def test_quality_by_length():
-    by_length = {"unit": "words of the source", "metric": "chrF", "bins": BINS}
-    found = details.by_length({"by_length": by_length})
+def test_quality_by_length(made_answers):
+    found = details.by_length(made_answers.DETAILS)
     assert found["rows"] == [("1–8", "93", "61.2"), ("9", "1,200", "40.0"), ("10+", "0", "–")]
     shown = {text for element in elements(found["svg"], "text") for text in element.itertext()}
     assert {"1–8", "93", "9", "1,200", "10+", "chrF"} <= shown
@@ -162,33 +149,8 @@ def test_quality_by_length():
         assert details.by_length({"by_length": damaged}) is None
 
 
-def run(folder, features, values, rows, said, of_task):
-    records = [example_codec.serialise(str(i), v, features) for i, v in enumerate(values)]
-    tfrecord.write_records(folder / examples.shard_name("test", 0, 1), records)
-    examples.write_description(folder, features, {"test": len(values)}, {"test": 1})
-    rows = [{"key": str(i), **row} for i, row in enumerate(rows)]
-    (folder / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    bleu = {"value": 34.1234, "low": 9.9, "high": 40.0, "interval": "bootstrap"}
-    metrics = {"split": "test", "examples": 2, "overall": {"bleu": bleu}, "details": of_task}
-    (folder / "metrics.json").write_text(json.dumps(metrics))
-    (folder / "explanations.json").write_text(json.dumps({"examples": said}))
-    artifacts = {"Evaluation": folder, "Examples": folder}
-    return Run("r", "p", "COMPLETE", None, None, 0.0, 1.0, {}, "", {}, artifacts)
-
-
-def test_the_page_of_a_translator(tmp_path):
-    rows = [
-        {"source": "a <b>cat", "hypothesis": "eine Katze", "reference": "eine Katze",
-         "error_rate": 0.0, "matches_1": 2},
-        {"source": "dogs & cats", "hypothesis": "<i>Hunde", "reference": "Hunde und Katzen",
-         "error_rate": 0.75, "matches_1": 0},
-    ]  # fmt: skip
-    said = {"source": ["dogs"], "target": ["Hunde"], "weights": [[1.0]]}
-    of_task = {"signatures": {"bleu": "nrefs:1|tok:13a"}, "by_length": {"bins": BINS}}
-    of_task |= {"baselines": {"source copied": {"bleu": 3.0}}}
-    values = [{"en": row["source"], "de": row["reference"]} for row in rows]
-    features = {"en": Text(), "de": Text()}
-    page = write.render(run(tmp_path, features, values, rows, {"1": {"attention": said}}, of_task))
+def test_the_page_of_a_translator(made_answers, tmp_path):
+    page = write.render(made_answers.translator(tmp_path))
     _, shown = page.split('<figure class="mistakes">')
     _, first, second = re.split(r'<div class="card(?: wrong)?">', shown)
     assert "dogs &amp; cats" in first  # the worst
@@ -198,6 +160,7 @@ def test_the_page_of_a_translator(tmp_path):
     assert "matches" not in shown
     assert "<dt>de</dt>" not in shown
     assert first.count('class="attention"') == 1
+    assert "looked at, the first 30</summary>" in first
     assert "a &lt;b&gt;cat" in second
     assert "<mark" not in second.partition("<figcaption>")[0]
     caption = html.unescape(re.sub(r"<[^>]+>", "", shown.partition("<figcaption>")[2]))
@@ -205,19 +168,15 @@ def test_the_page_of_a_translator(tmp_path):
     assert "<code>nrefs:1|tok:13a</code>" in page
     assert '<td class="n">34.12</td><td class="n">9.90 to 40.00</td>' in page
     assert '<tr><th scope="row">source copied</th><td class="n">3.00</td></tr>' in page
-    assert 'value of 3 ranges of length."' in page
+    assert 'chrF of 3 ranges of words."' in page
 
 
-def test_the_page_of_a_recogniser(tmp_path):
-    sound = audio_files.from_samples(0.1 * np.sin(np.arange(8000)), 8000)
-    features = {"audio": Audio(), "said": Text()}
-    rows = [{"hypothesis": "one two", "reference": "one ten", "error_rate": 0.5}]
-    times = {"0": {"times": [["one", 0.1, 0.3], ["two", 0.5, 0.8]]}}
-    values = [{"audio": sound, "said": "one ten"}]
-    page = write.render(run(tmp_path, features, values, rows, times, {}))
+def test_the_page_of_a_recogniser(made_answers, tmp_path):
+    page = write.render(made_answers.recogniser(tmp_path))
     _, shown = page.split('<figure class="mistakes">')
     assert shown.count('class="spoken"') == 1
-    # Half of the second on 240 pixels.
+    # From the middle of the second on, 240 pixels wide.
     assert '<rect x="120.0" width="72.0"' in shown
+    assert ">&lt;two&gt;</text>" in shown
     assert "Under a spectrogram stand the words" in shown
     assert "<dt>source</dt>" not in shown
