@@ -45,7 +45,9 @@ def test_answers_that_are_texts_are_ordered_by_their_error_rate(tmp_path):
 
 def test_a_feature_whose_name_ends_in_loss_is_none(tmp_path):
     rows = [{"key": k, "weight_loss": n, "probability_of_label": n / 9} for n, k in enumerate("ab")]
+    rows[0]["source"] = "a feature"
     found = mistakes.section(_run(tmp_path, rows), "test")
+    assert ("source", "a feature") in found["rows"][0]["facts"]
     assert found["order"] == "lowest probability of the label first"
 
 

@@ -180,3 +180,4 @@ def test_the_page_of_a_recogniser(made_answers, tmp_path):
     assert ">&lt;two&gt;</text>" in shown
     assert "Under a spectrogram stand the words" in shown
     assert "<dt>source</dt>" not in shown
+    assert "<dt>audio</dt>" not in shown

@@ -22,9 +22,9 @@ from penstock.tfx.report import (
 from penstock.tfx.report.collect import Run
 
 MOST_FACTS = 6
-SEEN_BY_NAME = ("key", "label", "predicted", "correct", *sentences.COLUMNS)
+SEEN_BY_NAME = ("key", "label", "predicted", "correct")
 SAID_OF_SENTENCES = ("error_rate", "score", "complete")
-"""Of the numbers beside a text; the others are counts that metrics are made of."""
+"""Of the numbers that stand beside a text; the others are counts that metrics are made of."""
 
 
 def section(run: Run, split: str) -> dict | None:
@@ -94,7 +94,7 @@ def _row(row: dict, example: dict | None, said: dict | None) -> dict:
         (name, formats.label(formats.value(entry), 80))
         for name, entry in row.items()
         if name not in SEEN_BY_NAME and not name.endswith("_id")
-        if not answer or name in SAID_OF_SENTENCES or isinstance(entry, str)
+        if not answer or _says_something(name, entry)
     ]
     sound = example and example["sound"]
     return {
@@ -108,17 +108,25 @@ def _row(row: dict, example: dict | None, said: dict | None) -> dict:
         "sentences": answer,
         "attention": attention.section(said.get("attention")),
         "spoken": spoken.picture(said.get("times"), sound["seconds"]) if sound else None,
-        # The texts of the example are those that are compared.
         "described": _described(example, answer),
     }
 
 
+def _says_something(name: str, entry) -> bool:
+    """Whether a column stands beside a compared text: its numbers are mostly counts."""
+    return name in SAID_OF_SENTENCES or (isinstance(entry, str) and name not in sentences.COLUMNS)
+
+
 def _described(example: dict | None, answer: dict | None) -> list[tuple[str, str]]:
-    """The features of an example that stand in its card."""
+    """The features of an example that its card does not show otherwise.
+
+    The texts of an example whose answer is a text are those that are compared.
+    """
     if not example or example["image"]:
         return []
-    compared = {formats.label(name) for name in example["texts"]} if answer else ()
-    return [(name, text) for name, text in example["facts"] if name not in compared]
+    shown = {formats.label(name) for name in example["texts"]} if answer else set()
+    shown |= set(example["recordings"]) if example["sound"] else set()
+    return [(name, text) for name, text in example["facts"] if name not in shown]
 
 
 def _marked(example: dict | None, said: dict) -> dict[str, dict]:
