@@ -43,6 +43,22 @@ def test_what_goes_up_from_a_smaller_bucket_fits():
     assert layout.padding_share == pytest.approx(1 - 111 / 160)
 
 
+def test_all_hosts_pad_alike():
+    def of_host(index):
+        batching = Batching(4, buckets=Buckets(count=2), host=(index, 2))
+        return lay_out([(8, 1.0)], batching, 0, PAIRS, ["source", "target"])
+
+    first, second = of_host(0), of_host(1)
+    assert (
+        first.bounds
+        == second.bounds
+        == [{"source": 40, "target": 16}, {"source": 104, "target": 32}]
+    )
+    assert first.totals == second.totals == {"source": 365, "target": 66}
+    sizes = [np.diff(layout.plan.epoch(0).splits).tolist() for layout in (first, second)]
+    assert sizes == [[2, 2], [2, 2]]
+
+
 def test_no_bound_is_empty():
     assert bounds_of(np.array([[9, 0]]), Buckets()).tolist() == [[16, 8]]
     assert bounds_of(np.array([[0, 0]]), Buckets(chosen_by="padding")).tolist() == [[1, 1]]

@@ -142,9 +142,10 @@ def _is_classes(feature) -> bool:
 def find(directory: Path, split: str, keys: set[str]) -> dict[str, dict]:
     """Key -> example, as `describe` gives it, with `texts`: name -> text, however long.
 
-    What is not found in time is missing.
+    `recordings` are the names of the features that can be heard. What is not found in time is missing.
     """
     described, found = examples.features(directory), {}
+    recordings = [formats.label(n) for n, f in described.items() if isinstance(f, Audio)]
     for path, wanted in _by_shard(examples.shard_paths(directory, split), keys).items():
         encoded = [key.encode() for key in wanted]
         for data in _read([path], SEARCH_RECORDS, SEARCH_BYTES):
@@ -153,7 +154,8 @@ def find(directory: Path, split: str, keys: set[str]) -> dict[str, dict]:
             key, values = deserialise(data, described)
             if key in wanted:
                 texts = {n: values[n] for n in values if isinstance(described[n], Text)}
-                found[key] = describe(key, values, described) | {"texts": texts}
+                example = describe(key, values, described)
+                found[key] = example | {"texts": texts, "recordings": recordings}
                 wanted.remove(key)
                 if not wanted:
                     break
