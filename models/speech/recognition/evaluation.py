@@ -64,7 +64,7 @@ def summarise(columns) -> dict[str, float]:
 def by_length(columns) -> dict:
     """The word error rate by the number of words, in up to `BINS` ranges of about as many examples."""
     words = columns["words"]
-    edges = np.unique(np.quantile(words, np.arange(1, BINS + 1) / BINS, method="higher"))
+    edges = np.unique(np.quantile(words, np.arange(1, BINS + 1) / BINS, method="inverted_cdf"))
     places = np.searchsorted(edges, words)
     bins = []
     for place in np.unique(places):
