@@ -126,7 +126,7 @@ def measure_texts(folder: Path, scale: float, **turns) -> str:
         name = f"Penstock, 6 buckets, `train.cache={cache}`"
         ways[name] = inputs.tuned(lambda parallel, own=opened: own.training(parallel=parallel))
         shares.append(opened.padding_share)
-        boundaries = opened.boundaries
+        boundaries = [max(bound.values()) for bound in opened.bounds]
     ways["plain tf.data, `bucket_by_sequence_length`"] = plain_input.bucketed_texts(
         paths, boundaries, BATCH_SIZE
     )

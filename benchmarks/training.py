@@ -188,9 +188,7 @@ def train_as_trainer(folder: Path, kind: str, cache: str, epochs: int, turns) ->
             steps_per_epoch=steps,
             config=train,
             seed=0,
-            validation=data.validation_batches(
-                directory, train, task, state, boundaries=opened.boundaries
-            ),
+            validation=data.validation_batches(directory, train, task, state, bounds=opened.bounds),
             checkpoints=folder / "checkpoints",
             tensorboard=folder / "tensorboard",
             on_cpu=place.on_cpu,

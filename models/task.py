@@ -60,6 +60,36 @@ class Task(Preparation):
         """Calls `model.compile` with the task's loss and metrics; `options` go along unchanged."""
         raise NotImplementedError(f"{type(self).__module__}.Task must define `compile`.")
 
+    def throughput_unit(self) -> tuple[str, dict[str, float]] | None:
+        """In what unit the field says how fast a training is, beside examples per second.
+
+        Counted is what is no padding, so lengths must be known: with `train.buckets` or
+        `train.packing`. Sequence to sequence counts the tokens of source and target:
+        `("tokens", {"inputs/source": 1, "targets": 1})`; recordings count their time:
+        `("audio_seconds", {"inputs/waveforms": 1 / sample_rate_hz})`.
+
+        Returns:
+            The unit and, by flat name of a ragged prepared tensor, how many units each of its
+            entries is; None for examples alone.
+        """
+        return None
+
+    def activation_bytes(self, batch_size, lengths, state) -> int | None:
+        """About how much memory a training step needs for a batch, beside weights and optimizer.
+
+        The Trainer asks before training, for the largest batch of each bucket, and refuses what
+        the machine has not got: else the system ends the process without a word.
+
+        Args:
+            batch_size: examples.
+            lengths: of each ragged prepared tensor, by flat name, padded; empty where unknown.
+
+        Returns:
+            Bytes; None where the task does not know.
+        """
+        del batch_size, lengths, state
+        return None
+
     def initial_weights(self) -> str:
         """Where the weights begin, for the Trainer's line and the report: `random`, or of which file
         or preset they were read.
@@ -131,21 +161,26 @@ class Task(Preparation):
         del columns, state
         return {}
 
-    def explain(self, served, features, columns, state):
+    def explain(self, signatures, features, columns, state):
         """What the answers to a few examples rest on; by default nothing is asked.
 
         The Evaluator calls it with the examples that the model did worst on, a dozen at most, and the
-        report marks the words. A cost of a hundred requests for each example is fair.
+        report shows what it says. A cost of a hundred requests for each example is fair.
 
         Args:
-            served: the signature `serving_default`: tensors [batch] by name -> dict of tensors.
+            signatures: of the SavedModel, by name: each takes tensors [batch] by name and returns a
+                dict of tensors. `signatures["serving_default"]` gives the answers; `serve` adds more.
             features: their raw input features, dict of numpy arrays [examples].
             columns: what `evaluate_batch` said of them, and their `key`s.
 
         Returns:
-            For each example a dict, as JSON: name of a text feature -> list of (start, end, drop),
-            places of words in characters of the text, in its order, and by how much the probability
-            of the given answer drops without the word, -1...1. Empty for nothing.
+            For each example a dict, as JSON; empty for nothing. It may hold
+            - by name of a text feature: list of (start, end, drop), places of words in characters of
+              the text, in its order, and by how much the probability of the given answer drops
+              without the word, -1...1;
+            - `attention`: {"source": tokens, "target": tokens, "weights": [target][source]}, what each
+              token of the answer looked at; each row adds up to 1;
+            - `times`: [[text, start, end], ...], when each word is said, in seconds, in order.
         """
-        del served, state, columns
+        del signatures, state, columns
         return [{}] * len(next(iter(features.values())))

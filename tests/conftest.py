@@ -27,6 +27,12 @@ def made_data():
     return _module("made_data")
 
 
+@pytest.fixture(scope="session")
+def made_answers():
+    """The module `made_answers.py`: evaluations of tasks that answer with a text, made likewise."""
+    return _module("made_answers")
+
+
 def _module(name):
     path = Path(__file__).with_name(f"{name}.py")
     spec = importlib.util.spec_from_file_location(name, path)

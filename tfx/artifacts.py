@@ -101,7 +101,7 @@ class Model(Artifact):
 class Evaluation(Artifact):
     """`rows.jsonl` (one line for each example), `metrics.json` (overall, slices, intervals).
 
-    `explanations.json`, of tasks that explain answers: key -> text feature -> words that mattered.
+    `explanations.json`, of tasks that explain answers: key -> what `Task.explain` said of it.
     """
 
 

@@ -31,11 +31,14 @@ class Batches:
         scratch: directory for what is kept between starts, or None.
 
     Attributes:
-        boundaries: the longest length of each bucket; None without buckets.
+        bounds: of each bucket, ascending, to what length each ragged tensor is padded, by flat name;
+            None without buckets.
         steps_per_epoch: batches in each epoch.
         examples_per_epoch: examples in them, of all hosts together.
         padding_share: part of the places of ragged tensors that is padding, in the first epoch;
             None without buckets or packing.
+        totals: of each ragged tensor, the sum of its lengths in the first epoch, of all hosts
+            together; empty without buckets or packing.
 
     Raises:
         ValueError: parts differ in their tensors, give no batch, or cannot be bucketed or packed.
@@ -73,7 +76,7 @@ class Batches:
             lengths,
             self._ragged,
         )
-        self._plan, self.boundaries = layout.plan, layout.boundaries
+        self._plan, self.bounds = layout.plan, layout.bounds
         self._row_lengths = layout.row_lengths
         packed = layout.members is not None
         if packed:
@@ -81,7 +84,7 @@ class Batches:
                 self._members = tf.RaggedTensor.from_row_splits(*layout.members, validate=False)
         self.steps_per_epoch = self._plan.steps
         self.examples_per_epoch = len(layout.members[0]) if packed else int(self._plan.sizes.sum())
-        self.padding_share = layout.padding_share
+        self.padding_share, self.totals = layout.padding_share, layout.totals
 
     def training(
         self,
@@ -136,10 +139,24 @@ class Batches:
 
     def heaviest_step(self, epoch=0) -> int:
         """A step of an epoch whose batch is the largest as far as the plan tells: by its bucket."""
-        if not self.boundaries:
+        if not self.bounds:
             return 0
         steps = self._plan.epoch(epoch)
-        return int(np.argmax(np.diff(steps.splits) * np.array(self.boundaries)[steps.buckets]))
+        places = np.array([sum(bound.values()) for bound in self.bounds])
+        return int(np.argmax(np.diff(steps.splits) * places[steps.buckets]))
+
+    def largest(self) -> list[tuple[int, dict[str, int]]]:
+        """This host's largest batch of each bucket: (examples, padded length of each ragged tensor).
+
+        One batch without buckets; its rows when packed. No lengths where they are not known.
+        """
+        steps = self._plan.epoch(0)
+        sizes = np.diff(steps.splits)
+        lengths = self.bounds or [self._row_lengths]
+        return [
+            (int(sizes[steps.buckets == bucket].max()), lengths[bucket])
+            for bucket in np.unique(steps.buckets)
+        ]
 
     def _steps(self, epoch, start):
         """Dataset of (epoch, step, rows, bucket)."""
@@ -179,9 +196,10 @@ class Batches:
             return nested(flat)
         flat = self._gather(rows)
         if self._batching.buckets:
-            bounds = self.boundaries
-            length = bounds[0] if len(bounds) == 1 else tf.gather(tf.constant(bounds), bucket)
             for name in self._ragged:
+                bounds = [bound[name] for bound in self.bounds]
+                alike = len(set(bounds)) == 1
+                length = bounds[0] if alike else tf.gather(tf.constant(bounds), bucket)
                 flat[name] = input_padding.padded(flat[name], length, padding.get(name, 0))
         return nested(flat)
 

@@ -25,7 +25,7 @@ class Batching:
         buckets, packing: see `input_config.py`; at most one of them.
         padding: what padding holds, by flat name of a tensor (`targets`, `inputs/ids`); 0 by
             default.
-        boundaries: those of buckets that were laid out before, see `input_padding.boundaries_of`.
+        bounds: those of buckets that were laid out before (`Layout.bounds`), which are kept.
         shuffle_window: shuffle among so many neighbours instead of among all examples.
         host: (index, number of hosts). Host i gets the i-th part of each batch and plans the same
             order as all others; with `cache="off"` it reads nothing else.
@@ -38,7 +38,7 @@ class Batching:
     buckets: Buckets | None = None
     packing: Packing | None = None
     padding: dict[str, int | float | str] = field(default_factory=dict)
-    boundaries: Sequence[int] | None = None
+    bounds: Sequence[dict[str, int]] | None = None
     shuffle_window: int | None = None
     host: tuple[int, int] = (0, 1)
     keys: bool = False
@@ -50,18 +50,22 @@ class Layout:
 
     Attributes:
         plan: which rows each batch has; rows are packed rows when packed.
-        boundaries: the longest length of each bucket; None without buckets.
+        bounds: of each bucket, ascending, to what length each ragged tensor is padded; the longest
+            of these is the bucket's boundary. None without buckets.
         members: (example rows, splits) of the packed rows; None without packing.
         row_lengths: length of a packed row by tensor.
         padding_share: part of the places of ragged tensors that is padding, in the first epoch;
             None without buckets or packing.
+        totals: of each ragged tensor, the sum of its lengths in the first epoch; empty without
+            buckets or packing.
     """
 
     plan: Plan
-    boundaries: list[int] | None = None
+    bounds: list[dict[str, int]] | None = None
     members: tuple[np.ndarray, np.ndarray] | None = None
     row_lengths: dict[str, int] = field(default_factory=dict)
     padding_share: float | None = None
+    totals: dict[str, int] = field(default_factory=dict)
 
 
 def ragged_names(tensors: dict[str, Tensor], batching: Batching) -> list[str]:
@@ -99,7 +103,7 @@ def lay_out(
     if batching.packing:
         return _packed(rows_of, weights, batching, seed, lengths, ragged)
     if batching.buckets:
-        return _bucketed(rows_of, weights, batching, seed, lengths)
+        return _bucketed(rows_of, weights, batching, seed, lengths, ragged)
     pools = [Pool(*pair) for pair in zip(rows_of, _draws(rows_of, weights), strict=True)]
     return Layout(_plan([pools], [batching.batch_size], batching, seed))
 
@@ -108,26 +112,32 @@ def _draws(rows_of, weights):
     return apportion(sum(map(len, rows_of)), weights)
 
 
-def _bucketed(rows_of, weights, batching, seed, lengths):
-    longest = lengths.max(axis=1)
-    bounds = input_padding.boundaries_of(longest, batching.buckets, batching.boundaries)
+def _bucketed(rows_of, weights, batching, seed, lengths, ragged):
+    known = batching.bounds and np.array([[b[name] for name in ragged] for b in batching.bounds])
+    bounds = input_padding.bounds_of(lengths, batching.buckets, known)
+    boundaries = bounds.max(axis=1)
+    bucket_of = np.searchsorted(boundaries, lengths.max(axis=1))
     buckets = [[] for _ in bounds]
     for rows, draws in zip(rows_of, _draws(rows_of, weights), strict=True):
-        bucket_of = np.searchsorted(bounds, longest[rows])
-        found = [rows[bucket_of == bucket] for bucket in range(len(bounds))]
+        found = [rows[bucket_of[rows] == bucket] for bucket in range(len(bounds))]
         # The draws of a split are spread over the buckets as its rows are.
         for pools, part, drawn in zip(
             buckets, found, apportion(draws, list(map(len, found))), strict=True
         ):
             pools.append(Pool(part, drawn))
     sizes = input_padding.batch_sizes(
-        bounds, batching.buckets, batching.batch_size, batching.host[1]
+        boundaries.tolist(), batching.buckets, batching.batch_size, batching.host[1]
     )
     plan = _plan(buckets, sizes, batching, seed)
     steps = plan.epoch(0, host=(0, 1))
-    places = int((np.diff(steps.splits) * np.array(bounds)[steps.buckets]).sum())
-    share = input_padding.padding_share(lengths[steps.rows], places * lengths.shape[1])
-    return Layout(plan, bounds, padding_share=share)
+    places = int((np.diff(steps.splits) * bounds.sum(axis=1)[steps.buckets]).sum())
+    drawn = lengths[steps.rows]
+    return Layout(
+        plan,
+        [dict(zip(ragged, bound, strict=True)) for bound in bounds.tolist()],
+        padding_share=input_padding.padding_share(drawn, places),
+        totals=dict(zip(ragged, drawn.sum(axis=0).tolist(), strict=True)),
+    )
 
 
 def _packed(rows_of, weights, batching, seed, lengths, ragged):
@@ -148,12 +158,17 @@ def _packed(rows_of, weights, batching, seed, lengths, ragged):
         count += len(ends) - 1
     draws = _draws(packed_of, weights)
     pools = [Pool(*pair) for pair in zip(packed_of, draws, strict=True)]
-    share = input_padding.padding_share(lengths, count * int(room.sum()))
+    plan = _plan([pools], [batching.batch_size], batching, seed)
+    members, splits = np.concatenate(members), np.concatenate(splits)
+    upto = np.concatenate([np.zeros((1, len(ragged)), np.int64), lengths[members].cumsum(axis=0)])
+    of_rows = upto[splits[1:]] - upto[splits[:-1]]
+    drawn = of_rows[plan.epoch(0, host=(0, 1)).rows]
     return Layout(
-        _plan([pools], [batching.batch_size], batching, seed),
-        members=(np.concatenate(members), np.concatenate(splits)),
+        plan,
+        members=(members, splits),
         row_lengths=row_lengths,
-        padding_share=share,
+        padding_share=input_padding.padding_share(lengths, count * int(room.sum())),
+        totals=dict(zip(ragged, drawn.sum(axis=0).tolist(), strict=True)),
     )
 
 

@@ -11,7 +11,7 @@ import tempfile
 
 import pytest
 
-from penstock.tfx.report.write import write_report
+from penstock.tfx.report import write
 from penstock.tfx.store import Store
 
 BROWSER = shutil.which("chromium") or shutil.which("chromium-browser")
@@ -39,7 +39,7 @@ def path(made_runs, repository, tmp_path_factory):
     root = tmp_path_factory.mktemp("report")
     store = Store(root / "store")
     made_runs.make_run(store, repository / "configs" / "vision" / "digits.yaml")
-    write_report(None, str(store.directory), None, str(root / "page.html"))
+    write.write_report(None, str(store.directory), None, str(root / "page.html"))
     return root / "page.html"
 
 
@@ -52,8 +52,25 @@ def data_path(made_runs, made_data, tmp_path_factory):
     first, second = "made-20260101-000000-00000001", "made-20260102-000000-00000002"
     made_data.make(made_runs, store, config, first)
     made_data.make(made_runs, store, config, second, changed=True, baseline=first)
-    write_report(second, str(store.directory), None, str(root / "page.html"))
+    write.write_report(second, str(store.directory), None, str(root / "page.html"))
     return root / "page.html"
+
+
+@pytest.fixture(scope="module")
+def answers_paths(made_answers, tmp_path_factory):
+    """Kind -> the page of a model that answers with a text."""
+    paths = {}
+    for kind in ("translator", "recogniser"):
+        folder = tmp_path_factory.mktemp(kind)
+        page = write.render(getattr(made_answers, kind)(folder))
+        paths[kind] = folder / "page.html"
+        paths[kind].write_text(page, encoding="utf-8")
+    return paths
+
+
+@pytest.fixture
+def translator_path(answers_paths):
+    return answers_paths["translator"]
 
 
 @pytest.fixture(scope="module")
@@ -156,6 +173,27 @@ def test_a_page_of_data_asks_for_nothing_and_shows_what_it_has(show, browser, da
     assert found["figures"] > 20
 
 
+@pytest.mark.parametrize("size", [DESK, TELEPHONE], ids=["desk", "telephone"])
+@pytest.mark.parametrize("of", ["translator", "recogniser"])
+def test_a_page_of_answers_fits_the_window(show, browser, answers_paths, of, size):
+    show(size, page=answers_paths[of])
+    assert browser.get_log("browser") == []
+    assert _outside(browser) == []
+    flat = browser.execute_script("""
+        return [...document.querySelectorAll('.attention, .spoken, .figures svg')]
+            .map(s => s.getBoundingClientRect()).filter(r => r.height < 15 || r.width < 200).length""")
+    assert flat == 0
+
+
+def _outside(browser):
+    """What reaches beyond the window and does not scroll in a box of its own."""
+    return browser.execute_script("""
+        const wide = document.documentElement.clientWidth + 1;
+        return [...document.querySelectorAll('body *')]
+            .filter(e => !e.closest('.scroll') && e.getBoundingClientRect().right > wide)
+            .map(e => e.outerHTML.slice(0, 80))""")
+
+
 @pytest.mark.parametrize("size", [DESK, (768, 900), TELEPHONE], ids=["desk", "tablet", "telephone"])
 @pytest.mark.parametrize("of", ["path", "data_path"], ids=["a model", "data"])
 def test_the_page_is_no_wider_than_the_window_with_everything_folded_out(show, size, of, request):
@@ -163,12 +201,7 @@ def test_the_page_is_no_wider_than_the_window_with_everything_folded_out(show, s
     browser = show(size, page=request.getfixturevalue(of))
     width = browser.execute_script("return document.documentElement.scrollWidth")
     assert width <= size[0]
-    outside = browser.execute_script("""
-        const wide = document.documentElement.clientWidth + 1;
-        return [...document.querySelectorAll('body *')]
-            .filter(e => !e.closest('.scroll') && e.getBoundingClientRect().right > wide)
-            .map(e => e.outerHTML.slice(0, 80))""")
-    assert outside == []
+    assert _outside(browser) == []
 
 
 CONTRASTS = """
@@ -181,7 +214,7 @@ CONTRASTS = """
     };
     const ground = getComputedStyle(document.body).backgroundColor;
     const words = [...document.querySelectorAll(
-        'h1, h2, strong, p, li, span, td, th, small, dt, dd, a, summary, code, figcaption, svg text')]
+        'h1, h2, strong, p, li, span, td, th, small, dt, dd, a, summary, code, figcaption, mark, svg text')]
         .filter(e => e.textContent.trim() && e.getAttribute('style')?.includes('--on-fill') !== true);
     const colors = new Set(words.map(e => {
         const style = getComputedStyle(e);
@@ -207,13 +240,15 @@ def test_contrast_is_computed_as_the_standard_says():
     assert _contrast((119, 119, 119), (255, 255, 255)) == pytest.approx(4.48, abs=0.005)  # #777
 
 
-@pytest.mark.parametrize("of", ["path", "data_path"], ids=["a model", "data"])
+@pytest.mark.parametrize(
+    "of", ["path", "data_path", "translator_path"], ids=["a model", "data", "answers"]
+)
 def test_text_is_readable_in_light_and_in_dark(show, of, request):
     grounds, page = {}, request.getfixturevalue(of)
     for scheme in ("light", "dark"):
         found = show(scheme=scheme, page=page).execute_script(CONTRASTS)
         grounds[scheme] = _luminance(found["ground"])
-        assert len(found["colors"]) > 4  # text, quiet text, links, good, bad
+        assert len(found["colors"]) > 3  # text, quiet text, links, good; bad where something is
         for color in found["colors"]:
             assert _contrast(color, found["ground"]) >= 4.5, f"{scheme}: {color}"
     assert grounds["light"] > 0.8

@@ -199,6 +199,24 @@ def test_buckets_pad_to_their_boundary(directory, tmp_path, cache):
     )
 
 
+def test_each_tensor_is_padded_by_itself(tmp_path):
+    """Up to 30 ids and 2 targets: 20 or 40 places for ids, as the boundaries say, 8 for targets."""
+    more = {
+        "inputs/ids": ragged([[i + 1] * (5 * (i % 7)) for i in range(EXAMPLES)], tf.int32),
+        "targets": ragged([[10 * i] * (i % 3) for i in range(EXAMPLES)], tf.int64),
+    }
+    directory = write(tmp_path / "data", **more)
+    options = {"buckets": Buckets(boundaries=(20, 40)), "padding": {"targets": -1}}
+    shapes = set()
+    for features, targets, _, keys in batches(directory, 8, **options):
+        shapes.add((len(features["ids"][0]), len(targets[0])))
+        for ids, target, key in zip(features["ids"], targets, keys, strict=True):
+            i = int(key[1:])
+            assert [id for id in ids if id] == [i + 1] * (5 * (i % 7))
+            assert target == [10 * i] * (i % 3) + [-1] * (8 - i % 3)
+    assert shapes == {(20, 8), (40, 8)}
+
+
 def test_the_heaviest_batch_is_known_from_its_bucket(directory):
     """In order on disk the batches above have 8, 8, 8, 16, 16, 24, 24 and 6 places."""
     batching = inputs.Batching(4, buckets=Buckets(boundaries=(2, 4, 6)))

@@ -131,8 +131,8 @@ def test_boundaries_are_found_in_the_data():
     """Halves of the sorted lengths end at 6 (7th of 13) and 16: rounded up to multiples of 8."""
     layout = bucketed(Buckets(count=2))
     assert np.sort(LENGTHS)[6] == 6
-    assert layout.boundaries == [8, 16]
-    assert bucketed(Buckets(), boundaries=[8]).boundaries == [8, 16]
+    assert layout.bounds == [{"inputs/ids": 8}, {"inputs/ids": 16}]
+    assert bucketed(Buckets(), bounds=[{"inputs/ids": 8}]).bounds == layout.bounds
 
 
 def test_a_mixture_in_buckets_has_equal_epochs():

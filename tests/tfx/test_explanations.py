@@ -32,6 +32,10 @@ class Counting(tf.Module):
         goods = tf.reduce_sum(tf.cast(words == "good", tf.float32), axis=1)
         return {"probabilities": tf.nn.softmax(tf.stack([tf.zeros_like(goods), goods], axis=1))}
 
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="remark")])
+    def length(self, remark):
+        return {"characters": tf.strings.length(remark)}
+
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
@@ -39,7 +43,8 @@ def folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("made")
     module = Counting()
     directory = str(folder / "saved_model")
-    tf.saved_model.save(module, directory, {"serving_default": module.serve})
+    signatures = {"serving_default": module.serve, "length": module.length}
+    tf.saved_model.save(module, directory, signatures)
     records = [
         example_codec.serialise(f"é{i}", {"remark": text, "label": 0}, FEATURES)
         for i, text in enumerate(TEXTS)
@@ -74,14 +79,16 @@ def test_words_of_the_worst_texts(folder):
 
 
 class Noting(Task):
-    """Says which example it was asked about; nothing of the last."""
+    """Says which example it was asked about, and how long a further signature finds it."""
 
     def input_features(self, source):
         return {"remark": source["remark"]}
 
-    def explain(self, served, features, columns, state):
-        pairs = zip(features["remark"].tolist(), columns["key"].tolist(), strict=True)
-        return [{key: text.decode()} if key != "é17" else {} for text, key in pairs]
+    def explain(self, signatures, features, columns, state):
+        texts = features["remark"]
+        lengths = signatures["length"](remark=tf.constant(texts))["characters"].numpy().tolist()
+        found = zip(texts.tolist(), columns["key"].tolist(), lengths, strict=True)
+        return [{key: [t.decode(), length]} if key != "é17" else {} for t, key, length in found]
 
 
 class Silent(Noting):
@@ -90,7 +97,9 @@ class Silent(Noting):
 
 def test_features_and_columns_are_those_of_the_same_examples(folder):
     config = Config()
-    assert explain(folder, Noting(config)) == {f"é{i}": {f"é{i}": TEXTS[i]} for i in range(6, 17)}
+    assert explain(folder, Noting(config)) == {
+        f"é{i}": {f"é{i}": [TEXTS[i], len(TEXTS[i].encode())]} for i in range(6, 17)
+    }
 
 
 def test_a_task_that_explains_nothing_costs_nothing(tmp_path):

@@ -93,6 +93,21 @@ def test_weights_as_by_hand(steps_per_execution):
     assert len(result.history["mae"]) == 2
 
 
+def test_rates_are_given_in_every_unit():
+    messages = []
+
+    def report(done, total, **values):
+        messages.append(values)
+
+    _, result = train(config(), report=report, per_step={"examples": 8.0, "tokens": 100.0})
+    assert result.per_second["tokens"] == pytest.approx(12.5 * result.per_second["examples"])
+    said = [(m["examples_per_second"], m["tokens_per_second"]) for m in messages]
+    assert said
+    assert all(tokens == pytest.approx(12.5 * examples, rel=0.01) for examples, tokens in said)
+    # Without being told, a step has `batch_size` examples.
+    assert train(config())[1].per_second.keys() == {"examples"}
+
+
 def test_history_holds_the_mean_over_the_epoch():
     _, result = train(config(epochs=1, optimizer={"type": "sgd", "learning_rate": 1e-30}))
     # Nothing is learned: the model answers 0, so the errors are the targets' themselves.

@@ -29,8 +29,18 @@ def test_the_highest_loss_is_first_and_what_is_not_finite_before_it(tmp_path):
     rows = [{"key": k, "log_loss": v, "correct": v == 0.1} for k, v in losses.items()]
     found = mistakes.section(_run(tmp_path, rows), "test")
     assert _keys(found) == ["c", "b", "d", "a"]
-    assert (found["order"], found["wrong"]) == ("highest log_loss first", 3)
+    assert (found["order"], found["wrong"]) == ("highest log loss first", 3)
     assert found["rows"][3]["is_wrong"] is False
+
+
+def test_answers_that_are_texts_are_ordered_by_their_error_rate(tmp_path):
+    rates = {"a": 0.25, "b": 0.0, "c": 2.5}
+    rows = [{"key": k, "error_rate": v, "loss": -v, "hypothesis": "x"} for k, v in rates.items()]
+    with open(tmp_path / "rows.jsonl", "w") as file:
+        file.writelines(json.dumps(row) + "\n" for row in rows)
+    found = worst.find(mistakes._rows(tmp_path / "rows.jsonl"))
+    assert [row["key"] for row in found.rows] == ["c", "a", "b"]
+    assert (found.by, found.wrong) == ("error_rate", 2)
 
 
 def test_a_feature_whose_name_ends_in_loss_is_none(tmp_path):

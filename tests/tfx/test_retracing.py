@@ -90,9 +90,7 @@ def test_no_step_is_traced_after_the_first_epoch(workshop, tmp_path, monkeypatch
         steps_per_epoch=steps,
         config=config,
         seed=0,
-        validation=data.validation_batches(
-            directory, config, task, state, boundaries=opened.boundaries
-        ),
+        validation=data.validation_batches(directory, config, task, state, bounds=opened.bounds),
         extra_callbacks=(look,),
     )
     fed = {tuple(batch[0].shape) for batch in batches(0, 0).take(steps)}

@@ -79,7 +79,7 @@ def test_validation_is_padded_like_training(texts, tmp_path, cache):
     # 4 lengths of 1 and 2, 4 * 5 of 5 places: 20 * 3 tokens in 16 + 60 places.
     assert opened.padding_share == pytest.approx(1 - 60 / 76)
     validation = data.validation_batches(
-        texts, train, TASK, None, scratch=tmp_path, boundaries=opened.boundaries
+        texts, train, TASK, None, scratch=tmp_path, bounds=opened.bounds
     )
     assert validation.cardinality().numpy() == 3
     for _ in range(2):
@@ -87,6 +87,38 @@ def test_validation_is_padded_like_training(texts, tmp_path, cache):
         assert shapes(validation) == [(1, 16), (4, 5), (4, 16)]
     tokens = sum(int(tf.reduce_sum(tf.cast(y >= 0, tf.int32))) for _, y in validation)
     assert tokens == sum(range(1, 10))
+
+
+@pytest.mark.parametrize("way", [{"buckets": {"boundaries": [2, 5]}}, {"packing": {"length": 5}}])
+def test_work_is_counted_in_the_unit_of_the_task(texts, way):
+    """20 examples of 1 to 5 ids, and as many targets: 60 of each in an epoch."""
+    opened = data.open_training(texts, config(**way), TASK, None, seed=0)
+    counted = {"inputs/ids": 1, "targets": 0.5}
+    task = SimpleNamespace(throughput_unit=lambda: ("tokens", counted))
+    steps = opened.steps_per_epoch
+    assert data.work_per_step(opened, task) == {"examples": 20 / steps, "tokens": 90 / steps}
+    none = SimpleNamespace(throughput_unit=lambda: None)
+    assert data.work_per_step(opened, none) == {"examples": 20 / steps}
+    wrong = SimpleNamespace(throughput_unit=lambda: ("tokens", {"ids": 1}))
+    with pytest.raises(ValueError, match="Expected: of inputs/ids, targets. Received: ids"):
+        data.work_per_step(opened, wrong)
+
+
+def test_work_is_counted_in_examples_where_lengths_are_unknown(texts):
+    opened = data.open_training(texts, config(), TASK, None, seed=0)
+    task = SimpleNamespace(throughput_unit=lambda: ("tokens", {"inputs/ids": 1}))
+    assert data.work_per_step(opened, task) == {"examples": 4.0}
+
+
+def test_the_largest_batches_are_known(texts):
+    """Fours of at most 2 and of at most 5 places; rows of 5 when packed; nothing without either."""
+    for way, expected in (
+        ({"buckets": {"boundaries": [2, 5]}}, [(4, (2, 2)), (4, (5, 5))]),
+        ({"packing": {"length": 5}}, [(4, (5, 5))]),
+        ({}, [(4, ())]),
+    ):
+        opened = data.open_training(texts, config(**way), TASK, None, seed=0)
+        assert [(n, tuple(of.values())) for n, of in opened.largest()] == expected
 
 
 def test_validation_is_packed_like_training(texts):

@@ -83,7 +83,7 @@ class Trainer(Component):
 
         from penstock.models.locate import task_class
         from penstock.pipelines.transform.state import State
-        from penstock.tfx.training import data, placement
+        from penstock.tfx.training import batch_memory, data, placement
 
         parameters = context.parameters
         data.check_splits(
@@ -103,7 +103,8 @@ class Trainer(Component):
                 seed=parameters.seed,
                 **_source(context),
             )
-            with place.scope():
+            batch_memory.check(task, state, batches, place.on_cpu)
+            with place.scope(), batch_memory.in_words(batches):
                 model, result = _train(context, task, state, batches, place)
             output = context.outputs["model"]
             logs = context.scratch / "tensorboard"
@@ -155,9 +156,9 @@ def _train(context, task, state, batches, place):
         steps_per_epoch=steps_per_epoch,
         config=train,
         seed=seed,
-        examples_per_step=batches.examples_per_epoch / steps_per_epoch,
+        per_step=data.work_per_step(batches, task),
         validation=data.validation_batches(
-            directory, train, task, state, boundaries=batches.boundaries, **_source(context)
+            directory, train, task, state, bounds=batches.bounds, **_source(context)
         ),
         checkpoints=context.scratch / "checkpoints",
         tensorboard=context.scratch / "tensorboard" if train.tensorboard else None,
@@ -210,7 +211,7 @@ def _record(context, task, model, result, batches, place):
         "epochs": result.epochs,
         "resumed_at": result.resumed_at,
         "fit_seconds": round(result.seconds, 3),
-        "examples_per_second": round(result.examples_per_second, 1),
+        **{f"{unit}_per_second": round(rate, 1) for unit, rate in result.per_second.items()},
         "input_wait_share": round(result.input_wait_share, 4),
         "padding_share": batches.padding_share and round(batches.padding_share, 4),
     }
@@ -220,9 +221,9 @@ def _record(context, task, model, result, batches, place):
     padding = (
         {} if record["padding_share"] is None else {"padding": f"{record['padding_share']:.1%}"}
     )
-    speed = round(result.examples_per_second)
+    speed = {f"{unit}_per_second": round(rate) for unit, rate in result.per_second.items()}
     weights = record["initial_weights"]
-    context.progress(**last, **padding, examples_per_second=speed, initial_weights=weights)
+    context.progress(**last, **padding, **speed, initial_weights=weights)
 
 
 def _version(distribution):

@@ -33,5 +33,5 @@ def of_worst(
     features = predictions.features_at(places, data, split, batch_size, names)
     chosen = {name: column[places] for name, column in columns.items()}
     loaded = tf.saved_model.load(str(model / "saved_model"))
-    said = task.explain(loaded.signatures["serving_default"], features, chosen, state)
+    said = task.explain(loaded.signatures, features, chosen, state)
     return {key: entry for key, entry in zip(chosen["key"].tolist(), said, strict=True) if entry}

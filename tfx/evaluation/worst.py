@@ -1,7 +1,8 @@
 """Which examples a model did worst on: from the rows of an Evaluation, whatever their columns are.
 
-The order is by the column `log_loss`, or else `loss`, highest first; or by `probability_of_label`,
-lowest first. (No other names: the rows hold raw features too, and a `weight_loss` may be one.)
+The order is by the column `error_rate` (of an answer that is a text), or else `log_loss`, or else
+`loss`, highest first; or by `probability_of_label`, lowest first. (No other names: the rows hold raw
+features too, and a `weight_loss` may be one.)
 Without either, the rows that are not `correct` are taken in the order of the file. Imports nothing
 heavy: the report asks the same of the file as the Evaluator asks of its columns.
 """
@@ -13,6 +14,7 @@ from dataclasses import dataclass
 from itertools import chain, islice
 
 SHOWN = 12
+HIGHEST_FIRST = ("error_rate", "log_loss", "loss")
 
 
 @dataclass(frozen=True)
@@ -35,7 +37,7 @@ def find(rows: Iterator[dict]) -> Worst:
     first = next(rows, None)
     if first is None:
         return Worst([], None, None)
-    by = next((name for name in ("log_loss", "loss") if name in first), None)
+    by = next((name for name in HIGHEST_FIRST if name in first), None)
     counted = _Wrong()
     rows = counted.count(chain([first], rows))
     if by:
@@ -55,6 +57,8 @@ def is_wrong(row: dict) -> bool | None:
         return not row["correct"]
     if "label" in row and "predicted" in row:
         return row["label"] != row["predicted"]
+    if "hypothesis" in row and "error_rate" in row:
+        return row["error_rate"] != 0
     return None
 
 

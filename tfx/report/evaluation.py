@@ -1,5 +1,6 @@
 """The section of the evaluation: metrics with intervals and limits, slices, confusions, mistakes."""
 
+from penstock.tfx.report import details as of_task
 from penstock.tfx.report import formats, matrix, mistakes, plots
 from penstock.tfx.report.collect import Run
 
@@ -26,6 +27,9 @@ def section(run: Run) -> dict | None:
         "checks": [_check(check) for check in checks],
         "judgement_read": blessing is not None,
         "baseline": bool(document.get("baseline")),
+        "signatures": of_task.signatures(details),
+        "baselines": of_task.baselines(details, overall),
+        "by_length": of_task.by_length(details),
         "parts": _parts(overall, (details.get("confusion_matrix") or {}).get("classes") or ()),
         "slices": _slices(slices, _main_metrics(whole, checks), overall, checks),
         "matrix": matrix.section("confusion", details.get("confusion_matrix")),
@@ -38,7 +42,7 @@ def _metric(name: str, entry: dict, checks: list[dict], document: dict) -> dict:
     change = (document.get("baseline") or {}).get(name)
     return {
         "name": formats.label(name),
-        "value": formats.fixed(entry["value"], 4),
+        "value": of_task.metric(entry["value"]),
         "interval": _interval(entry, 4),
         "method": entry.get("interval") or "",
         "limits": [_limit(check) for check in limits],
@@ -49,7 +53,8 @@ def _metric(name: str, entry: dict, checks: list[dict], document: dict) -> dict:
 def _interval(entry: dict, places: int = 3) -> str:
     if entry.get("low") is None:
         return ""
-    return f"{formats.fixed(entry['low'], places)} to {formats.fixed(entry['high'], places)}"
+    ends = (entry["low"], entry["high"])
+    return " to ".join(of_task.metric(end, places, beside=ends) for end in ends)
 
 
 def _kind(check: dict) -> str:
@@ -71,19 +76,19 @@ def _limit(check: dict) -> dict:
 
 def _change(change: dict) -> str:
     if change.get("difference") is None:
-        return f"baseline {formats.fixed(change.get('baseline'), 4)}"
+        return f"baseline {of_task.metric(change.get('baseline'))}"
     sign = "+" if change["difference"] >= 0 else "−"
-    text = f"{sign}{formats.fixed(abs(change['difference']), 4)}"
+    text = f"{sign}{of_task.metric(abs(change['difference']))}"
     if change.get("low") is not None:
         text += f" ({_interval(change, 4)})"
-    return f"{text} against {formats.fixed(change['baseline'], 4)}"
+    return f"{text} against {of_task.metric(change['baseline'])}"
 
 
 def _check(check: dict) -> dict:
     where = f" in {formats.label(check['slice'], 60)}" if check["slice"] else ""
     return {
         "passed": check["passed"],
-        "text": f"{formats.label(check['metric'])}{where}: {formats.fixed(check['value'], 4)}, "
+        "text": f"{formats.label(check['metric'])}{where}: {of_task.metric(check['value'])}, "
         f"{_limit(check)['text']}",
         "setting": check["setting"],
         "reason": formats.label(check["reason"], 400) if check["reason"] else None,
@@ -119,7 +124,7 @@ def _parts(overall: dict, classes) -> dict | None:
 def _cell(entry: dict | None) -> dict:
     if entry is None:
         return {"value": formats.MISSING, "interval": ""}
-    return {"value": formats.fixed(entry["value"]), "interval": _interval(entry)}
+    return {"value": of_task.metric(entry["value"], 3), "interval": _interval(entry)}
 
 
 def _slices(slices, names, overall, checks) -> list[dict]:

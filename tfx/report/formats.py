@@ -88,6 +88,13 @@ def key(text: str, longest: int = 60) -> str:
     return f"{whole[:begin]}…{whole[len(whole) - (longest - begin - 1) :]}"
 
 
+def width(text: str) -> float:
+    """About how wide a text is, in heights of its letters, where nothing can measure it."""
+    wide = sum(unicodedata.east_asian_width(character) in "WF" for character in text)
+    broad = sum(character.isupper() or character in "mw" for character in text)
+    return 0.58 * len(text) + 0.46 * wide + 0.18 * broad
+
+
 def _unprintable(character: str) -> bool:
     """Control characters, lone surrogates and unassigned code points; XML takes none of them.
 

@@ -7,6 +7,7 @@ from penstock.pipelines.quarantine import quarantine
 from penstock.pipelines.validation import anomalies
 from penstock.tfx.report import drift, formats
 from penstock.tfx.report.collect import CACHED, STOPPED, Run
+from penstock.tfx.report.details import metric
 
 STATES = {
     "COMPLETE": "complete",
@@ -233,5 +234,5 @@ def _metric(run: Run):
     found = overall[name]
     note = f"{document.get('split')} split, {formats.count(document.get('examples', 0), 'example')}"
     if found.get("low") is not None:
-        note = f"{formats.fixed(found['low'])} to {formats.fixed(found['high'])}, {note}"
-    yield {"name": name, "value": formats.fixed(found.get("value")), "note": note}
+        note = f"{metric(found['low'], 3)} to {metric(found['high'], 3)}, {note}"
+    yield {"name": name, "value": metric(found.get("value"), 3), "note": note}

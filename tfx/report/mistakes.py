@@ -1,7 +1,8 @@
 """The examples that the model did worst on (`tfx/evaluation/worst.py` says which), as cards.
 
 With their pictures, recordings and other features, what the rows of the Evaluation say of them, and
-the words marked that an answer rests on, where the task explains answers.
+what an answer rests on, where the task explains answers: words are marked, attention is drawn, and
+spoken words stand at their times. An answer that is a text stands beside what it should have been.
 """
 
 import json
@@ -9,18 +10,29 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from penstock.tfx.evaluation import worst
-from penstock.tfx.report import formats, samples, sounds, words
+from penstock.tfx.report import (
+    attention,
+    formats,
+    samples,
+    sentences,
+    sounds,
+    spoken,
+    words,
+)
 from penstock.tfx.report.collect import Run
 
 MOST_FACTS = 6
-SEEN_BY_NAME = ("key", "label", "predicted", "correct")
+SEEN_BY_NAME = ("key", "label", "predicted", "correct", *sentences.COLUMNS)
+SAID_OF_SENTENCES = ("error_rate", "score", "complete")
+"""Of the numbers beside a text; the others are counts that metrics are made of."""
 
 
 def section(run: Run, split: str) -> dict | None:
     """The rows to show, worst first, with their examples; None where there is nothing to order by.
 
     Returns:
-        rows: [{key, example, label, predicted, is_wrong, facts, texts}]; order: a sentence's end;
+        rows: [{key, example, label, predicted, is_wrong, facts, texts, sentences, attention,
+        spoken}]; order: a sentence's end;
         wrong: how many of all rows are no correct answers, None where rows do not say.
     """
     chosen = worst.find(_rows(run.artifacts["Evaluation"] / "rows.jsonl"))
@@ -44,6 +56,9 @@ def section(run: Run, split: str) -> dict | None:
         "shown_wrong": sum(row["is_wrong"] is True for row in rows),
         "has_images": any(row["example"] and row["example"]["image"] for row in rows),
         "has_marks": any(row["texts"] for row in rows),
+        "has_sentences": any(row["sentences"] for row in rows),
+        "has_attention": any(row["attention"] for row in rows),
+        "has_spoken": any(row["spoken"] for row in rows),
         "not_found": sum(row["example"] is None for row in rows),
     }
 
@@ -53,11 +68,11 @@ def _order(by: str | None) -> str:
         return "in the order of the examples"
     if by == "probability_of_label":
         return "lowest probability of the label first"
-    return f"highest {formats.label(by)} first"
+    return f"highest {formats.label(by).replace('_', ' ')} first"
 
 
 def _explanations(run: Run) -> dict:
-    """Key -> name of a text feature -> words that mattered; empty where there are none."""
+    """Key -> what the task said of this example (`Task.explain`); empty where there is nothing."""
     document = run.document("Evaluation", "explanations.json") or {}
     found = document.get("examples")
     return found if isinstance(found, dict) else {}
@@ -74,11 +89,14 @@ def _rows(path: Path) -> Iterator[dict]:
 
 
 def _row(row: dict, example: dict | None, said: dict | None) -> dict:
+    answer, said = sentences.of_row(row), said if isinstance(said, dict) else {}
     facts = [
         (name, formats.label(formats.value(entry), 80))
         for name, entry in row.items()
         if name not in SEEN_BY_NAME and not name.endswith("_id")
+        if not answer or name in SAID_OF_SENTENCES or isinstance(entry, str)
     ]
+    sound = example and example["sound"]
     return {
         "key": formats.label(row.get("key"), 60),
         "label": formats.label(row["label"]) if "label" in row else None,
@@ -87,13 +105,25 @@ def _row(row: dict, example: dict | None, said: dict | None) -> dict:
         "facts": facts[:MOST_FACTS],
         "example": example,
         "texts": _marked(example, said),
+        "sentences": answer,
+        "attention": attention.section(said.get("attention")),
+        "spoken": spoken.picture(said.get("times"), sound["seconds"]) if sound else None,
+        # The texts of the example are those that are compared.
+        "described": _described(example, answer),
     }
 
 
-def _marked(example: dict | None, said: dict | None) -> dict[str, dict]:
+def _described(example: dict | None, answer: dict | None) -> list[tuple[str, str]]:
+    """The features of an example that stand in its card."""
+    if not example or example["image"]:
+        return []
+    compared = {formats.label(name) for name in example["texts"]} if answer else ()
+    return [(name, text) for name, text in example["facts"] if name not in compared]
+
+
+def _marked(example: dict | None, said: dict) -> dict[str, dict]:
     """Name of a text as the page has it -> the text with its words marked."""
     texts = example["texts"] if example else {}
-    said = said if isinstance(said, dict) else {}
     return {
         formats.label(name): words.marked(text, said[name])
         for name, text in texts.items()

@@ -172,6 +172,31 @@ def slice_metric(
         return svg.inline(figure, prefix, f"{name} of {len(rows)} slices, with intervals.")
 
 
+def by_length(prefix: str, name: str, unit: str, rows: list[dict]) -> Markup:
+    """A metric of the examples of each length, and how many these are.
+
+    Args:
+        unit: what lengths are counted in, "words of the source".
+        rows: {label, examples, value}, by ascending length; value is None for no finite one.
+    """
+    with svg.style():
+        figure, axes = svg.new_figure(WIDTH, 235)
+        places = np.arange(len(rows))
+        values = np.array([np.nan if r["value"] is None else r["value"] for r in rows], np.float64)
+        axes.plot(places, values, color=svg.SERIES[0], marker=svg.MARKERS[0], markersize=6)
+        few = len(rows) <= 8
+        form = "{}\n{:,}" if few else "{} ({:,})"
+        labels = [form.format(r["label"], r["examples"]) for r in rows]
+        axes.set_xticks(places, labels, **({} if few else {"rotation": 90}))
+        axes.set_xlim(-0.4, len(rows) - 0.6)
+        axes.set_ylim(bottom=0, top=1.08 * max(np.nanmax(values, initial=0.0), 1e-9))
+        _under(figure, formats.label(unit, 40) + ("; under it, examples" if few else " (examples)"))
+        axes.set_ylabel(formats.label(name))
+        axes.yaxis.set_major_locator(MaxNLocator(nbins=5))
+        axes.grid(axis="x", visible=False)
+        return svg.inline(figure, prefix, f"{name} of {len(rows)} ranges of {unit}.")
+
+
 def ranges(prefix: str, name: str, rows: list[dict]) -> Markup:
     """Where the values of a number lie in several slices.
 

@@ -26,10 +26,11 @@ _COLORS = (255 * colormaps["magma"](np.arange(256))[:, :3]).astype(np.uint8)
 
 
 def picture(data: bytes) -> dict | None:
-    """{wave, spectrogram, about, played} of a recording; None where it cannot be decoded.
+    """{wave, spectrogram, about, played, seconds} of a recording; None where it cannot be decoded.
 
     `wave`: an SVG path, scaled to the recording's own peak; `spectrogram`: a data URI, from 0 Hz at
-    the bottom to half the sample rate at the top; `played`: a data URI, or None for a long one.
+    the bottom to half the sample rate at the top; `played`: a data URI, or None for a long one;
+    `seconds`: how much of it is drawn.
     """
     try:
         wav = normalise(data)
@@ -53,6 +54,7 @@ def picture(data: bytes) -> dict | None:
         "spectrogram": _spectrogram(samples, wave.rate_hz),
         "about": ", ".join(about),
         "played": f"data:audio/wav;base64,{encoded}" if encoded else None,
+        "seconds": min(facts["seconds"], MOST_SECONDS),
     }
 
 

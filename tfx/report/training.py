@@ -49,7 +49,7 @@ def _facts(training: dict) -> list[tuple[str, str]]:
         "strategy": formats.value(training.get("strategy")),
         "precision": formats.value(training.get("precision")),
         "XLA": formats.value(training.get("xla")),
-        "throughput": f"{formats.number(training.get('examples_per_second'))} examples/s",
+        "throughput": _throughput(training),
         "waiting for input": formats.percent(training.get("input_wait_share") or 0.0),
         "time in fit": formats.seconds(training.get("fit_seconds")),
         "epochs": formats.number(training.get("epochs")),
@@ -66,6 +66,17 @@ def _facts(training: dict) -> list[tuple[str, str]]:
     sources |= {"initial weights": "initial_weights", "padding": "padding_share"}
     said = {n for n, value in training.items() if value is not None or n == "resumed_at"}
     return [(name, text) for name, text in known.items() if sources.get(name, name) in said]
+
+
+def _throughput(training: dict) -> str:
+    """Examples a second, and what the task counts beside them (tokens)."""
+    ending = "_per_second"
+    rates = [
+        f"{formats.number(value)} {name.removesuffix(ending).replace('_', ' ')}/s"
+        for name, value in training.items()
+        if name.endswith(ending)
+    ]
+    return ", ".join(rates)
 
 
 def _settings(run: Run, train: dict) -> list[tuple[str, str]]:

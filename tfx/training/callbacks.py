@@ -113,7 +113,7 @@ class Progress(keras.callbacks.Callback):
         steps: the train function.
         report: `f(done, total, **values)`.
         steps_per_epoch, epochs: of this training.
-        examples_per_step: on average.
+        per_step: what a step handles on average, by unit.
     """
 
     def __init__(
@@ -122,14 +122,14 @@ class Progress(keras.callbacks.Callback):
         report: Callable,
         steps_per_epoch: int,
         epochs: int,
-        examples_per_step: float,
+        per_step: dict[str, float],
     ):
         super().__init__()
         self._steps = steps
         self._report = report
         self._steps_per_epoch = steps_per_epoch
         self._epochs = epochs
-        self._examples_per_step = examples_per_step
+        self._per_step = per_step
         self._values = {}
         self._reported = 0.0
         self._window = (0, 0.0, 0.0)
@@ -157,7 +157,8 @@ class Progress(keras.callbacks.Callback):
         seconds = busy + waited
         speed = {}
         if seconds > 0:
-            speed["examples_per_second"] = round(trained * self._examples_per_step / seconds)
+            for unit, count in self._per_step.items():
+                speed[f"{unit}_per_second"] = round(trained * count / seconds)
             speed["input_wait"] = f"{waited / seconds:.0%}"
         self._report(
             self._epoch * self._steps_per_epoch + self._steps.step,

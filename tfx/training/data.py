@@ -48,6 +48,26 @@ def open_training(
     )
 
 
+def work_per_step(opened: inputs.Batches, task) -> dict[str, float]:
+    """What a step handles on average, by unit: examples, and the unit that the task names.
+
+    Raises:
+        ValueError: the task counts a tensor that is not ragged.
+    """
+    work = {"examples": float(opened.examples_per_epoch)}
+    named = task.throughput_unit() if opened.totals else None
+    if named:
+        unit, tensors = named
+        if unknown := tensors.keys() - opened.totals.keys():
+            raise ValueError(
+                "`throughput_unit` must name ragged prepared tensors. Expected: of "
+                f"{', '.join(opened.totals)}. Received: {', '.join(sorted(unknown))}. Correct the "
+                "task."
+            )
+        work[unit] = sum(opened.totals[name] * units for name, units in tensors.items())
+    return {unit: count / opened.steps_per_epoch for unit, count in work.items()}
+
+
 def training_parts(directory, train: TrainConfig, task, state, examples=None):
     """(split, weight) of each split that is trained on; arguments as of `open_training`."""
     prepares = _on_the_fly(directory, task, state, examples)
@@ -83,7 +103,7 @@ def training_batches(
 
 
 def validation_batches(
-    directory, train: TrainConfig, task, state, *, examples=None, scratch=None, boundaries=None
+    directory, train: TrainConfig, task, state, *, examples=None, scratch=None, bounds=None
 ) -> tf.data.Dataset | None:
     """One pass over the validation split, of known cardinality; None without such a split.
 
@@ -91,7 +111,7 @@ def validation_batches(
 
     Args:
         examples, scratch: see `open_training`.
-        boundaries: of the training's buckets; longer examples have a further one.
+        bounds: of the training's buckets (`Batches.bounds`); longer examples have a further one.
     """
     if train.validation_split is None:
         return None
@@ -103,7 +123,7 @@ def validation_batches(
         return task.training_inputs(batch, targets, state)
 
     if train.buckets or train.packing or cache == "disk":
-        batching = replace(_batching(train), boundaries=boundaries)
+        batching = replace(_batching(train), bounds=bounds)
         # In memory the finished batches are kept, see below.
         kept = "disk" if cache == "disk" else "off"
         opened = inputs.open_batches(

@@ -28,7 +28,8 @@ class Result:
         epochs: epochs that were run, those before a resume included.
         resumed_at: (epoch, step) of the checkpoint that this process began from, or None.
         seconds: wall time of this process's `fit`.
-        examples_per_second: of training steps alone, the first one (tracing) included.
+        per_second: what was handled, by unit (`examples`), of training steps alone, the first one
+            (tracing) included.
         input_wait_share: part of the training time spent waiting for input; 0...1.
     """
 
@@ -36,7 +37,7 @@ class Result:
     epochs: int
     resumed_at: tuple[int, int] | None
     seconds: float
-    examples_per_second: float
+    per_second: dict[str, float]
     input_wait_share: float
 
 
@@ -47,7 +48,7 @@ def fit(
     steps_per_epoch: int,
     config: TrainConfig,
     seed: int,
-    examples_per_step: float | None = None,
+    per_step: dict[str, float] | None = None,
     validation: tf.data.Dataset | None = None,
     checkpoints: Path | None = None,
     tensorboard: Path | None = None,
@@ -64,7 +65,8 @@ def fit(
         steps_per_epoch: training steps in one epoch.
         config: epochs, early stopping, checkpoint intervals, steps per execution.
         seed: recorded in checkpoints; a checkpoint of another seed is an error.
-        examples_per_step: on average, for the rates that are shown; None for `config.batch_size`.
+        per_step: what a step handles on average, by unit (`{"examples": 31.7, "tokens": 812.0}`), for
+            the rates that are shown; None for `config.batch_size` examples.
         validation: batches for `test_step`, of known cardinality, or None.
         checkpoints: directory to resume from and to save to; None saves nothing.
         tensorboard: directory for event files, or None.
@@ -76,7 +78,7 @@ def fit(
         ValueError: the loss is no finite number, or early stopping monitors an unknown metric.
     """
     restored = checkpoint.latest(checkpoints) if checkpoints else None
-    examples_per_step = examples_per_step or config.batch_size
+    per_step = per_step or {"examples": config.batch_size}
     start = (restored.epoch, restored.step) if restored else (0, 0)
     steps = TrainFunction(model, batches, steps_per_epoch, start)
     metrics = steps.trace()
@@ -110,20 +112,20 @@ def fit(
             report,
             on_cpu,
             extra_callbacks,
-            examples_per_step,
+            per_step,
         ),
         shuffle=False,
         verbose=0,
     )
     seconds = time.monotonic() - begun
-    in_steps = steps.busy_seconds + steps.waited_seconds
+    in_steps = max(steps.busy_seconds + steps.waited_seconds, 1e-9)
     return Result(
         history=history.history,
         epochs=len(history.epoch),
         resumed_at=start if restored else None,
         seconds=seconds,
-        examples_per_second=steps.trained_steps * examples_per_step / max(in_steps, 1e-9),
-        input_wait_share=steps.waited_seconds / max(in_steps, 1e-9),
+        per_second={u: steps.trained_steps * count / in_steps for u, count in per_step.items()},
+        input_wait_share=steps.waited_seconds / in_steps,
     )
 
 
@@ -139,7 +141,7 @@ def _callbacks(
     report,
     on_cpu,
     extra,
-    examples_per_step,
+    per_step,
 ):
     """In the order in which each event reaches them; see each class for why."""
     stateful = {"history": history}
@@ -159,9 +161,7 @@ def _callbacks(
         ordered.append(training_callbacks.TensorBoard(tensorboard))
     ordered += [
         history,
-        training_callbacks.Progress(
-            steps, report, steps.steps_per_epoch, config.epochs, examples_per_step
-        ),
+        training_callbacks.Progress(steps, report, steps.steps_per_epoch, config.epochs, per_step),
         *extra,
     ]
     if checkpoints:

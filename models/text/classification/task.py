@@ -57,13 +57,15 @@ class Task(Classifier, Data):
         """See `Classifier.decode`; takes ragged ids as they are prepared, and padded ones."""
         return super().decode(model, padded(inputs), state)
 
-    def explain(self, served, features, columns, state):
+    def explain(self, signatures, features, columns, state):
         """How much each of the first words of a text speaks for the answer: `contributions.py`."""
         del state
         name = self.prepare.text_feature
 
         def probabilities(texts):
-            return served(**{name: tf.constant(texts)})["probabilities"].numpy()
+            return signatures["serving_default"](**{name: tf.constant(texts)})[
+                "probabilities"
+            ].numpy()
 
         texts = [text.decode("utf-8", "replace") for text in features[name]]
         found = [
