@@ -199,6 +199,50 @@ def _keywords() -> Case:
     )
 
 
+def _speech() -> Case:
+    """Letters are tones of 50 ms; rates and lengths differ, one recording is silent, one stereo."""
+    texts = ["a", "ab", "B a", "ba!", "aa", "b", "a b", "bab", "abb", "b-a", "", "b b"]
+    generator = np.random.default_rng(0)
+    recordings = []
+    for n, text in enumerate(texts):
+        rate = 16_000 if n == 5 else 8000
+        hz = np.array([{"a": 500, "b": 2000}.get(c, 0) for c in f" {text.lower()} "])
+        times = np.arange(round(0.05 * rate)) / rate
+        sounds = np.sin(2 * np.pi * hz[:, None] * times).ravel()
+        sounds += generator.normal(0, 0.05, len(sounds))
+        recordings.append(_wav(np.stack([sounds, sounds], axis=1) if n == 3 else sounds, rate))
+    return Case(
+        name="speech.recognition",
+        config={
+            "prepare": {"sample_rate_hz": 8000, "max_seconds": 0.25},
+            "spectrogram": {"window_ms": 16.0, "hop_ms": 8.0, "mel_bands": 8},
+            "model": {
+                "type": "deep_speech",
+                "filters": [6],
+                "kernel": [3, 3],
+                "time_stride": 1,
+                "units": 8,
+                "recurrent_layers": 2,
+            },
+            "augment": {
+                "speed": 0.1,
+                "gain_db": 6.0,
+                "noise": {"colour": "white"},
+                "spec_augment": {"time_masks": 1, "frequency_masks": 1, "bands": 2},
+            },
+            "decode": {"type": "beam", "beam_size": 4},
+        },
+        source={"audio": Audio(), "text": Text()},
+        # b 12, a 9, blank 2, hyphen 1; the exclamation mark is no part of a word.
+        results={"characters": ("b", "a", " ", "-")},
+        raw={
+            "audio": np.array(recordings, object),
+            "text": np.array([text.encode() for text in texts], object),
+        },
+        augments=True,
+    )
+
+
 def _wav(waveform, rate=8000) -> bytes:
     """Samples [frames] or [frames, channels], -2..2."""
     stream = io.BytesIO()
@@ -326,6 +370,7 @@ CASES = {
         _translation,
         _translation_recurrent,
         _summarization,
+        _speech,
     )
 }
 

@@ -15,7 +15,7 @@ SPEED_AND_SHIFT, GAIN, NOISE = range(3)
 
 # No Python control flow over tensors: the search for it takes longer than the trace.
 @tf.autograph.experimental.do_not_convert
-def augment(waveforms, lengths, config: Augment, rate_hz: int, seed):
+def augment(waveforms, lengths, config: Augment, rate_hz: int, seed, cuts: bool = True):
     """Speed, shift, gain and noise, in this order; the rest of a section is not looked at.
 
     Args:
@@ -24,6 +24,7 @@ def augment(waveforms, lengths, config: Augment, rate_hz: int, seed):
         config: the `augment` section.
         rate_hz: of the waveforms.
         seed: int32 [2]; equal seeds give equal results.
+        cuts: see `change_speed_and_shift`.
 
     Returns:
         waveforms: int16 [batch, samples], 0 behind the end, rounded and clipped once, after the last
@@ -38,7 +39,7 @@ def augment(waveforms, lengths, config: Augment, rate_hz: int, seed):
     if config.speed or config.shift_ms:
         reach = config.shift_ms * rate_hz / 1000
         x, lengths = change_speed_and_shift(
-            x, lengths, config.speed, reach, folded(SPEED_AND_SHIFT)
+            x, lengths, config.speed, reach, folded(SPEED_AND_SHIFT), cuts
         )
     if config.gain_db:
         decibels = _uniform(x, folded(GAIN), -config.gain_db, config.gain_db)
@@ -49,7 +50,7 @@ def augment(waveforms, lengths, config: Augment, rate_hz: int, seed):
     return tf.ensure_shape(tf.cast(x, tf.int16), waveforms.shape), lengths
 
 
-def change_speed_and_shift(x, lengths, speed: float, reach: float, seed):
+def change_speed_and_shift(x, lengths, speed: float, reach: float, seed, cuts: bool = True):
     """Plays each waveform at 1 - speed .. 1 + speed times its speed, up to `reach` samples off.
 
     Between samples by linear interpolation. What is played faster is shorter, what is played slower
@@ -59,6 +60,8 @@ def change_speed_and_shift(x, lengths, speed: float, reach: float, seed):
     Args:
         x: float32 [batch, samples].
         lengths: int32 [batch].
+        cuts: whether what is played slower than there is room for loses its ends; else it is played
+            only as slowly as there is room for.
 
     Returns:
         x, lengths: as they came in.
@@ -68,6 +71,8 @@ def change_speed_and_shift(x, lengths, speed: float, reach: float, seed):
     shift = tf.round(_uniform(x, seeds[1], -reach, reach))
     samples = tf.cast(tf.shape(x)[1], tf.float32)
     before = tf.cast(lengths, tf.float32)[:, None]
+    if not cuts:
+        factor = tf.maximum(factor, before / samples)
     after = tf.clip_by_value(tf.round(before / factor), 1.0, samples)
     places = (tf.range(samples) - after / 2) * factor + before / 2 - shift
     whole = tf.floor(places)

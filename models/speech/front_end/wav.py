@@ -33,6 +33,25 @@ def decode(encoded):
             coding, or with samples that are no numbers or of another scale (floats beyond 4.0);
             the message says which.
     """
+    form, channels, rate_hz, bits, offset, size = _described(encoded)
+    data = _part(encoded, offset, size)
+    samples = _samples(data, form, bits)
+    finite = (tf.reduce_all(tf.math.is_finite(samples)), "it has samples that are no numbers", [])
+    samples = _checked(samples, [finite])
+    peak = tf.reduce_max(tf.abs(samples)) / 32768.0
+    text = "its floating-point samples must be from -1 to 1; the largest is"
+    samples = _checked(samples, [(peak <= MAX_FLOAT_PEAK, text, [peak])])
+    return tf.reshape(tf.clip_by_value(samples, -32768.0, 32767.0), [-1, channels]), rate_hz
+
+
+def length(encoded):
+    """One WAV file -> its frames and rate, int64 [] each; raises what `decode` raises of a header."""
+    _, channels, rate_hz, bits, _, size = _described(encoded)
+    return size // (channels * ((bits + 7) // 8)), rate_hz
+
+
+def _described(encoded):
+    """Format tag, channels, rate_hz, bits; offset and size of whole frames: int64 [] each."""
     header, offset, size = _chunks(_checked_riff(encoded))
     form, channels, rate_hz, frame_bytes, bits = _format(header)
     there = _bytes(encoded) - offset
@@ -42,14 +61,7 @@ def decode(encoded):
         (size >= frame_bytes, "it has no samples: bytes of samples", [size]),
     )
     offset = _checked(offset, checks)
-    data = _part(encoded, offset, size // frame_bytes * frame_bytes)
-    samples = _samples(data, form, bits)
-    finite = (tf.reduce_all(tf.math.is_finite(samples)), "it has samples that are no numbers", [])
-    samples = _checked(samples, [finite])
-    peak = tf.reduce_max(tf.abs(samples)) / 32768.0
-    text = "its floating-point samples must be from -1 to 1; the largest is"
-    samples = _checked(samples, [(peak <= MAX_FLOAT_PEAK, text, [peak])])
-    return tf.reshape(tf.clip_by_value(samples, -32768.0, 32767.0), [-1, channels]), rate_hz
+    return form, channels, rate_hz, bits, offset, size // frame_bytes * frame_bytes
 
 
 def _checked_riff(encoded):
