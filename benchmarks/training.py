@@ -64,17 +64,17 @@ def child(way: str, kind: str, count: int, epochs: int) -> None:
     held_out = int(count * HELD_OUT)
     training = examples[held_out:], labels[held_out:]
     validation = examples[:held_out], labels[:held_out]
-    turns = _turns(answers)
+    answered = turns(answers)
     if way in ("arrays", "tf.data"):
-        options = {"batch_size": BATCH_SIZE, "epochs": epochs, "callbacks": [turns]}
+        options = {"batch_size": BATCH_SIZE, "epochs": epochs, "callbacks": [answered]}
         plain_keras.train(kind, way, training, validation, **options)
         return
     with tempfile.TemporaryDirectory() as folder:
         write_transformed(Path(folder), training, validation)
-        train_as_trainer(Path(folder), kind, way, epochs, turns)
+        train_as_trainer(Path(folder), kind, way, epochs, answered)
 
 
-def _turns(answers):
+def turns(answers):
     """A callback that waits for its turn before each epoch."""
     import keras
 
@@ -97,24 +97,41 @@ def _turns(answers):
 
 def write_transformed(folder: Path, training, validation) -> None:
     """`folder/transformed`: what Transform would have written, examples as they are."""
+    import tensorflow as tf
+
+    from penstock.pipelines.transform.tensor_spec import Tensor
+
+    tensors = {**_input_tensors(training[0]), "targets": Tensor("int64", ())}
+    parts = {"train": training, "validation": validation}
+    write_examples(
+        folder,
+        tensors,
+        parts,
+        lambda rows, labels: {**_tensors(rows), "targets": tf.constant(labels)},
+    )
+
+
+def write_examples(folder: Path, tensors: dict, parts: dict, prepared) -> None:
+    """`folder/transformed` of any tensors.
+
+    Args:
+        tensors: name -> `Tensor`, without the key.
+        parts: split -> (inputs, targets).
+        prepared: some inputs and targets -> the values of `tensors`.
+    """
     from penstock.pipelines import tfrecord
     from penstock.pipelines.transform import tensor_spec
     from penstock.pipelines.transform.tensor_spec import Tensor
 
-    tensors = {
-        **_input_tensors(training[0]),
-        "key": Tensor("string", ()),
-        "targets": Tensor("int64", ()),
-    }
-    splits = {"train": training, "validation": validation}
+    tensors = {**tensors, "key": Tensor("string", ())}
     directory = folder / "transformed"
     directory.mkdir()
-    for split, arrays in splits.items():
+    for split, arrays in parts.items():
         tfrecord.write_records(
-            tensor_spec.shard_path(directory, split, 0, 1), _encoded(*arrays, tensors)
+            tensor_spec.shard_path(directory, split, 0, 1), _encoded(*arrays, tensors, prepared)
         )
-    counts = {split: len(arrays[0]) for split, arrays in splits.items()}
-    tensor_spec.write_spec(directory, tensors, counts, dict.fromkeys(splits, 1))
+    counts = {split: len(arrays[0]) for split, arrays in parts.items()}
+    tensor_spec.write_spec(directory, tensors, counts, dict.fromkeys(parts, 1))
 
 
 def _input_tensors(inputs) -> dict:
@@ -128,7 +145,7 @@ def _input_tensors(inputs) -> dict:
     return {"inputs/lengths": Tensor("int32", ()), "inputs/waveforms": Tensor("int16", (None,), 1)}
 
 
-def _encoded(inputs, labels, tensors):
+def _encoded(inputs, labels, tensors, prepared):
     import tensorflow as tf
 
     from penstock.pipelines.transform.tensor_records import encode
@@ -136,8 +153,7 @@ def _encoded(inputs, labels, tensors):
     for start in range(0, len(inputs), 1024):
         rows = inputs[start : start + 1024]
         keys = tf.constant([f"{start + index:06d}" for index in range(len(rows))])
-        targets = tf.constant(labels[start : start + 1024])
-        yield from encode({**_tensors(rows), "key": keys, "targets": targets}, tensors)
+        yield from encode({**prepared(rows, labels[start : start + 1024]), "key": keys}, tensors)
 
 
 def _tensors(rows) -> dict:
@@ -154,16 +170,21 @@ def _tensors(rows) -> dict:
 
 
 def train_as_trainer(folder: Path, kind: str, cache: str, epochs: int, turns) -> None:
-    """What `tfx/components/trainer.py` does between loading the state and the export."""
+    """See `fit_as_trainer`, for the networks of this file."""
     from plain_keras import OF_MANY_LENGTHS
 
-    from penstock.tfx.training import data, fit, optimizers, placement
     from penstock.tfx.training.config import TrainConfig
 
-    task, state = task_of(kind)
     of_lengths = OF_MANY_LENGTHS.get(kind)
     buckets = {"boundaries": of_lengths.BOUNDARIES} if of_lengths else None
     train = TrainConfig(epochs=epochs, batch_size=BATCH_SIZE, cache=cache, buckets=buckets)
+    fit_as_trainer(folder, *task_of(kind), train, turns)
+
+
+def fit_as_trainer(folder: Path, task, state, train, turns) -> None:
+    """What `tfx/components/trainer.py` does between loading the state and the export."""
+    from penstock.tfx.training import data, fit, optimizers, placement
+
     place = placement.choose(train)
     placement.prepare_process(place, 0)
     directory = folder / "transformed"
@@ -171,7 +192,9 @@ def train_as_trainer(folder: Path, kind: str, cache: str, epochs: int, turns) ->
         model = task.build(state)
         opened = data.open_training(directory, train, task, state, seed=0)
         steps = opened.steps_per_epoch
-        optimizer = optimizers.make_optimizer(train.optimizer, steps_per_epoch=steps, epochs=epochs)
+        optimizer = optimizers.make_optimizer(
+            train.optimizer, steps_per_epoch=steps, epochs=train.epochs
+        )
         task.compile(model, optimizer, jit_compile=place.xla)
         fit.fit(
             model,
@@ -221,7 +244,9 @@ def task_of(kind: str):
 # What the parent does ---------------------------------------------------------------------------
 
 
-def measure(kind: str, count: int, epochs: int, ways=tuple(WAYS)) -> dict[str, list[dict]]:
+def measure(
+    kind: str, count: int, epochs: int, ways=tuple(WAYS), script=__file__
+) -> dict[str, list[dict]]:
     """Way -> for each epoch but the first, seconds: {steps, epoch, cpu}; in turns.
 
     Raises:
@@ -229,7 +254,7 @@ def measure(kind: str, count: int, epochs: int, ways=tuple(WAYS)) -> dict[str, l
     """
     children = {}
     for way in ways:
-        command = [sys.executable, __file__, "--child", way, "--network", kind]
+        command = [sys.executable, script, "--child", way, "--network", kind]
         command += ["--count", str(count), "--epochs", str(epochs + 1)]
         children[way] = subprocess.Popen(
             command,
@@ -267,7 +292,7 @@ def report(kind: str, count: int, times: dict[str, list[dict]]) -> str:
             seconds = np.array([epoch[part] for epoch in epochs])
             ratios = seconds / [epoch[part] for epoch in times[first]]
             row.append(float(examples / np.median(seconds)))
-            row.append(None if way == first else _spread(ratios))
+            row.append(None if way == first else spread(ratios))
         row.append(float(np.median([epoch["cpu"] for epoch in epochs]) / examples * 1e6))
         rows.append(row)
     columns = ["network", "way", "examples/s in steps", "Trainer : this"]
@@ -275,7 +300,7 @@ def report(kind: str, count: int, times: dict[str, list[dict]]) -> str:
     return table(columns, rows)
 
 
-def _spread(ratios) -> str:
+def spread(ratios) -> str:
     return f"{np.median(ratios):.2f} ({ratios.min():.2f}–{ratios.max():.2f})"
 
 
