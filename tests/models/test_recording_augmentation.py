@@ -13,11 +13,11 @@ SEED = np.array([1, 2], np.int32)
 NOISE = np.random.default_rng(0).normal(0, 1000, (32, 400)).round().astype(np.int16)
 
 
-def augmented(waveforms, lengths=None, **settings):
+def augmented(waveforms, lengths=None, cuts=True, **settings):
     """Waveforms alone, without padding if no lengths are given; else waveforms and lengths."""
     given = [waveforms.shape[1]] * len(waveforms) if lengths is None else lengths
     found, changed = augmentation.augment(
-        tf.constant(waveforms), tf.constant(given, tf.int32), Augment(**settings), 8000, SEED
+        tf.constant(waveforms), tf.constant(given, tf.int32), Augment(**settings), 8000, SEED, cuts
     )
     return found.numpy() if lengths is None else (found.numpy(), changed.numpy())
 
@@ -68,6 +68,19 @@ def test_speed_changes_the_length_as_far_as_there_is_room():
         assert length == pytest.approx(min(1000 / factor, 1100), abs=1)
         # The middle stays the middle.
         assert inner.mean() == pytest.approx(5995, abs=10)
+
+
+def test_what_must_stay_whole_is_slowed_only_as_far_as_there_is_room():
+    """A ramp of 1,000 samples in 1,100: the slowest is 1 / 1.1 times its speed, and keeps its ends."""
+    ramps = np.zeros((64, 1100), np.int16)
+    ramps[:, :1000] = np.arange(1000) * 10 + 1000
+    found, lengths = augmented(ramps, [1000] * 64, cuts=False, speed=0.2)
+    assert 833 <= lengths.min() < 860
+    assert lengths.max() == 1100
+    for row, length in zip(found, lengths, strict=True):
+        assert row[1] == pytest.approx(1000, abs=15)
+        assert row[length - 2] == pytest.approx(10_990, abs=25)
+        assert not row[length:].any()
 
 
 def test_nothing_comes_in_behind_the_end():

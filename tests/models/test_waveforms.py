@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from penstock.models.speech.front_end.waveforms import padded, waveforms
+from penstock.models.speech.front_end.waveforms import padded, waveforms, whole_lengths
 from penstock.pipelines.media.audio_files import encode_wav
 
 
@@ -43,6 +43,20 @@ def test_waveforms_by_hand(recording, expected):
 def test_recordings_of_one_batch_do_not_touch_each_other():
     recordings = [recording for recording, _ in CASES.values()]
     assert of(*recordings).to_list() == [expected for _, expected in CASES.values()]
+
+
+def test_the_beginning_may_be_kept_instead_of_the_middle():
+    found = waveforms(tf.constant([wav(range(10)), wav([1, 2])]), 8_000, 6, keep="beginning")
+    assert found.to_list() == [[0, 1, 2, 3, 4, 5], [1, 2]]
+
+
+def test_lengths_are_those_of_whole_recordings():
+    """At twice the rate 9 frames are 4.5 samples, of which there are five."""
+    recordings = [wav(range(10)), wav([1, 2] * 3, 2), wav(range(9), 1, 16_000)]
+    found = whole_lengths(tf.constant(recordings), 8_000)
+    assert (found.numpy().tolist(), found.dtype) == ([10, 3, 5], tf.int32)
+    with pytest.raises(tf.errors.InvalidArgumentError, match="it is empty"):
+        whole_lengths(tf.constant([b""]), 8_000)
 
 
 def test_no_recordings_give_no_waveforms():

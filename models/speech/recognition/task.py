@@ -57,6 +57,10 @@ class Task(task.Task, Data):
         waveforms = padded(inputs["waveforms"], self.prepare.max_samples)
         return {**inputs, "waveforms": waveforms}, targets[:, :longest]
 
+    def throughput_unit(self):
+        """Seconds of sound."""
+        return "audio_seconds", {"inputs/waveforms": 1 / self.prepare.sample_rate_hz}
+
     def build(self, state):
         """Waveforms int16 [batch, samples], lengths int32 [batch] -> float32 logits [batch, frames,
         tokens + 1]."""
@@ -150,3 +154,17 @@ class Task(task.Task, Data):
         """The word error rate by the length of what was said."""
         del state
         return {"by_length": evaluation.by_length(columns)}
+
+    def explain(self, signatures, features, columns, state):
+        """When each word of the likeliest alignment is said, to a millisecond."""
+        del columns, state
+        name = self.prepare.audio_feature
+        said = signatures["transcript"](**{name: tf.constant(features[name])})
+        found = [said[part].numpy() for part in ("words", "start_seconds", "end_seconds")]
+        return [{"times": _times(*row)} for row in zip(*found, strict=True)]
+
+
+def _times(words, starts, ends) -> list[list]:
+    """[word, start, end] of each word that is there."""
+    rows = zip(words.tolist(), starts.tolist(), ends.tolist(), strict=True)
+    return [[w.decode(), round(start, 3), round(end, 3)] for w, start, end in rows if w]
