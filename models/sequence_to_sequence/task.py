@@ -126,12 +126,8 @@ class TextToText(task.Task):
         found = []
         for text in features[name]:
             answer = signatures["attention"](**{name: tf.constant([text])})
-            source = [
-                piece.decode("utf-8", "replace") for piece in answer["source_tokens"][0].numpy()
-            ]
-            target = [
-                piece.decode("utf-8", "replace") for piece in answer["target_tokens"][0].numpy()
-            ]
+            source = texts(answer["source_tokens"][0].numpy())
+            target = texts(answer["target_tokens"][0].numpy())
             target = [piece for piece in target if piece][:MOST_MAPPED]
             weights = answer["attention"][0].numpy()[: len(target), :MOST_MAPPED]
             rows = [[round(float(weight), 4) for weight in row] for row in weights]
@@ -163,6 +159,11 @@ def padded(ids, length: int | None = None):
         dense = ids.to_tensor(PADDING, shape=tf.stack([-1, tf.cast(length, tf.int64)]))
         return tf.ensure_shape(dense, [ids.shape[0], length if isinstance(length, int) else None])
     return ids if length is None else ids[:, :length]
+
+
+def texts(values) -> list[str]:
+    """UTF-8, bytes -> str; bytes that are none become U+FFFD."""
+    return [value.decode("utf-8", "replace") for value in values]
 
 
 def _pieces(ids, subwords):

@@ -61,6 +61,7 @@ def folder(tmp_path, monkeypatch, small_data):
         write_photo(tmp_path / "photos" / name / "1.png")
         write_recording(tmp_path / "recordings" / name / "1.wav")
     (tmp_path / "reviews.csv").write_text('text,label\n"Good, really.",good\nBad!,bad\n')
+    (tmp_path / "translations.csv").write_text("source,target\nOne gate.,Ein Tor.\nTwo.,Zwei.\n")
     (tmp_path / "data").symlink_to(small_data)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path / "tfds"))

@@ -53,7 +53,7 @@ def test_error_rates_by_length():
     """Of texts of 1 to 12 words, ten of each, those of more than 6 words lack the last."""
     texts = [" ".join(["a"] * n) for n in range(1, 13) for _ in range(10)]
     heard = [text[:-2] if len(text) > 12 else text for text in texts]
-    found = evaluation.by_length(evaluation.example_columns(heard, texts))
+    found = evaluation.by_words(evaluation.example_columns(heard, texts))
     assert (found["unit"], found["metric"]) == ("words of the reference", "wer")
     ranges = [(b["from"], b["to"], b["examples"]) for b in found["bins"]]
     assert ranges == [(1, 2, 20), (3, 4, 20), (5, 6, 20), (7, 8, 20), (9, 10, 20), (11, 12, 20)]
@@ -62,6 +62,6 @@ def test_error_rates_by_length():
 
 
 def test_one_length_is_one_range():
-    found = evaluation.by_length(evaluation.example_columns(["a b"] * 3, ["a c"] * 3))
+    found = evaluation.by_words(evaluation.example_columns(["a b"] * 3, ["a c"] * 3))
     assert found["bins"] == [{"from": 2, "to": 2, "examples": 3, "value": 0.5}]
     assert np.isfinite(found["bins"][0]["value"])

@@ -5,7 +5,6 @@ import pytest
 import sacrebleu
 from pydantic import ValidationError
 
-from penstock.models.sequence_to_sequence.text_columns import by_length
 from penstock.models.text.translation import evaluation
 from penstock.models.text.translation.config import Config
 
@@ -63,15 +62,6 @@ def test_signatures_name_settings_and_version():
     version = sacrebleu.__version__
     assert found["bleu"] == f"nrefs:1|case:mixed|eff:no|tok:13a|smooth:exp|version:{version}"
     assert found["chrf"].startswith("nrefs:1|case:mixed|eff:yes|nc:6|nw:0|space:no")
-
-
-def test_quality_by_length_has_each_example_once():
-    sources = np.array(["a " * n for n in (1, 1, 2, 3, 5, 8, 13, 21)])
-    bins = by_length({"source": sources}, lambda part: len(part["source"]))
-    assert sum(part["examples"] for part in bins) == 8
-    assert all(part["value"] == part["examples"] for part in bins)
-    assert (bins[0]["from"], bins[-1]["to"]) == (1, 21)
-    assert all(a["to"] < b["from"] for a, b in zip(bins, bins[1:], strict=False))
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ words and of characters), and rates over all of them: errors of all examples ove
 import jiwer
 import numpy as np
 
-BINS = 6
+from penstock.models.by_length import by_length
 
 
 def example_columns(hypotheses: list[str], references: list[str]) -> dict[str, np.ndarray]:
@@ -61,16 +61,12 @@ def summarise(columns) -> dict[str, float]:
     return metrics
 
 
-def by_length(columns) -> dict:
-    """The word error rate by the number of words, in up to `BINS` ranges of about as many examples."""
-    words = columns["words"]
-    edges = np.unique(np.quantile(words, np.arange(1, BINS + 1) / BINS, method="inverted_cdf"))
-    places = np.searchsorted(edges, words)
-    bins = []
-    for place in np.unique(places):
-        here = places == place
-        rate = summarise({name: column[here] for name, column in columns.items()}).get("wer")
-        if rate is not None:
-            lowest, highest = int(words[here].min()), int(words[here].max())
-            bins.append({"from": lowest, "to": highest, "examples": int(here.sum()), "value": rate})
-    return {"unit": "words of the reference", "metric": "wer", "bins": bins}
+def by_words(columns) -> dict:
+    """The word error rate by the number of words, for the report."""
+    return by_length(
+        columns,
+        columns["words"],
+        lambda part: summarise(part).get("wer"),
+        unit="words of the reference",
+        metric="wer",
+    )

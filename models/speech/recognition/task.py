@@ -153,7 +153,7 @@ class Task(task.Task, Data):
     def details(self, columns, state):
         """The word error rate by the length of what was said."""
         del state
-        return {"by_length": evaluation.by_length(columns)}
+        return {"by_length": evaluation.by_words(columns)}
 
     def explain(self, signatures, features, columns, state):
         """When each word of the likeliest alignment is said, to a millisecond."""

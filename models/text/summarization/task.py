@@ -6,8 +6,8 @@ measured by. A request carries one document for each example; the answer is its 
 
 import numpy as np
 
-from penstock.models.sequence_to_sequence.task import TextToText
-from penstock.models.sequence_to_sequence.text_columns import by_length, texts
+from penstock.models.by_length import by_length, words_of
+from penstock.models.sequence_to_sequence.task import TextToText, texts
 from penstock.models.text.summarization import evaluation
 from penstock.models.text.summarization.data import Data
 
@@ -43,10 +43,15 @@ class Task(TextToText, Data):
     def details(self, columns, state):
         """The metrics of the extracts, and ROUGE-L by the length of the document."""
         del state
-        bins = by_length(columns, lambda part: float(part["rouge_l"].mean()))
         return {
             "baselines": evaluation.baselines(columns, self.config.baselines.lead_sentences),
-            "by_length": {"unit": "words of the document", "metric": "ROUGE-L", "bins": bins},
+            "by_length": by_length(
+                columns,
+                words_of(columns["source"].tolist()),
+                lambda part: part["rouge_l"].mean(),
+                unit="words of the document",
+                metric="ROUGE-L",
+            ),
         }
 
 

@@ -6,8 +6,8 @@ translation is measured by. A request carries one text for each example; the ans
 
 import numpy as np
 
-from penstock.models.sequence_to_sequence.task import TextToText
-from penstock.models.sequence_to_sequence.text_columns import by_length, texts
+from penstock.models.by_length import by_length, words_of
+from penstock.models.sequence_to_sequence.task import TextToText, texts
 from penstock.models.text.translation import evaluation
 from penstock.models.text.translation.data import Data
 
@@ -38,8 +38,14 @@ class Task(TextToText, Data):
 
     def details(self, columns, state):
         """The metrics' signatures, and BLEU by the length of the source."""
-        bins = by_length(columns, lambda part: self.summarise(part, state)["bleu"])
+        del state
         return {
             "signatures": evaluation.signatures(),
-            "by_length": {"unit": "words of the source", "metric": "BLEU", "bins": bins},
+            "by_length": by_length(
+                columns,
+                words_of(columns["source"].tolist()),
+                lambda part: evaluation.summarise(part)["bleu"],
+                unit="words of the source",
+                metric="BLEU",
+            ),
         }
