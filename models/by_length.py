@@ -35,7 +35,7 @@ def by_length(
     found = {"unit": unit, "metric": metric, "bins": []}
     if not len(lengths):
         return found
-    ends = np.unique(np.quantile(lengths, np.arange(1, BINS + 1) / BINS, method="higher"))
+    ends = np.unique(np.quantile(lengths, np.arange(1, BINS + 1) / BINS, method="inverted_cdf"))
     places = np.searchsorted(ends, lengths)
     for place in np.unique(places):
         rows = np.flatnonzero(places == place)
