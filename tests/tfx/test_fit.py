@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from penstock.tfx.training import callbacks as training_callbacks
 from penstock.tfx.training import fit, optimizers, placement
 from penstock.tfx.training.config import TrainConfig
 
@@ -93,6 +94,11 @@ def test_weights_as_by_hand(steps_per_execution):
     assert len(result.history["mae"]) == 2
 
 
+@pytest.mark.parametrize(("rate", "shown"), [(812.4, 812), (10.2, 10), (3.26, 3.3), (0.04, 0.0)])
+def test_small_rates_have_a_decimal(rate, shown):
+    assert training_callbacks.shown_rate(rate) == shown
+
+
 def test_rates_are_given_in_every_unit():
     messages = []
 
@@ -103,7 +109,8 @@ def test_rates_are_given_in_every_unit():
     assert result.per_second["tokens"] == pytest.approx(12.5 * result.per_second["examples"])
     said = [(m["examples_per_second"], m["tokens_per_second"]) for m in messages]
     assert said
-    assert all(tokens == pytest.approx(12.5 * examples, rel=0.01) for examples, tokens in said)
+    # Each is rounded by itself: 0.5 of 12.5 tokens, and 0.5 of one.
+    assert all(tokens == pytest.approx(12.5 * examples, abs=6.75) for examples, tokens in said)
     # Without being told, a step has `batch_size` examples.
     assert train(config())[1].per_second.keys() == {"examples"}
 

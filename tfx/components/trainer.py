@@ -192,6 +192,7 @@ def _export(context, task, state, model):
 def _record(context, task, model, result, batches, place):
     """`history.json`, `training.json`, the artifact's properties and the step's last line."""
     from penstock.tfx.training import export
+    from penstock.tfx.training.callbacks import shown_rate
 
     directory = context.outputs["model"].path
     parameters = model.count_params()
@@ -220,7 +221,7 @@ def _record(context, task, model, result, batches, place):
     padding = (
         {} if record["padding_share"] is None else {"padding": f"{record['padding_share']:.1%}"}
     )
-    speed = {f"{unit}_per_second": round(rate) for unit, rate in result.per_second.items()}
+    speed = {f"{unit}_per_second": shown_rate(rate) for unit, rate in result.per_second.items()}
     weights = record["initial_weights"]
     context.progress(**last, **padding, **speed, initial_weights=weights)
 

@@ -158,7 +158,7 @@ class Progress(keras.callbacks.Callback):
         speed = {}
         if seconds > 0:
             for unit, count in self._per_step.items():
-                speed[f"{unit}_per_second"] = round(trained * count / seconds)
+                speed[f"{unit}_per_second"] = shown_rate(trained * count / seconds)
             speed["input_wait"] = f"{waited / seconds:.0%}"
         self._report(
             self._epoch * self._steps_per_epoch + self._steps.step,
@@ -167,6 +167,11 @@ class Progress(keras.callbacks.Callback):
             **{name: round(value, 4) for name, value in self._values.items()},
             **speed,
         )
+
+
+def shown_rate(rate: float) -> float:
+    """A rate for a reader: whole numbers, of small ones a decimal (seconds of audio a second)."""
+    return round(rate) if rate >= 10 else round(rate, 1)
 
 
 class AverageWeights(keras.callbacks.Callback):
