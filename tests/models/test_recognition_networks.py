@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from penstock.models.speech.recognition import networks
+from penstock.models.speech.recognition import memory, networks
 from penstock.models.speech.recognition.config import Config
 
 RECORDINGS = [
@@ -159,3 +159,20 @@ def test_the_longest_recording_has_so_many_frames():
     """10 s at 8 kHz are 80,000 samples: 625 hops of 128, and 312.5 times two of them."""
     assert config(DEEP_SPEECH).samples_per_frame == 256
     assert config(DEEP_SPEECH).max_frames == 313
+
+
+def test_memory_by_hand():
+    """10 frames of a hop of 128, 8 bands, 5 frames after a stride of 2; 4 bytes and their gradient."""
+    small = {**DEEP_SPEECH, "recurrent_layers": 1}
+    spectrogram = 10 * (3 * 256 + 6 * 8)
+    network = 4 * 5 * (4 * 4 + 2 * 6) + 5 * 2 * 5 * (2 * 3 + 4)
+    expected = 8 * 3 * (spectrogram + network + 4 * 5 * IDS)
+    assert memory.activation_bytes(config(small), IDS, 3, 1280) == expected
+
+
+def test_attention_takes_the_square_of_the_length():
+    """Ten times the frames take ten times the memory, and of attention a hundred times."""
+    long = NETWORKS["conformer"][0]
+    one, ten = (memory.activation_bytes(config(long), IDS, 1, n * 512) for n in (40, 400))
+    scores = 8 * 2 * 3 * 2 * 40**2
+    assert ten == 10 * (one - scores) + 100 * scores

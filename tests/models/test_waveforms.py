@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from penstock.models.speech.front_end.waveforms import padded, waveforms, whole_lengths
+from penstock.models.speech.front_end.waveforms import beginnings, padded, waveforms, whole_lengths
 from penstock.pipelines.media.audio_files import encode_wav
 
 
@@ -46,8 +46,9 @@ def test_recordings_of_one_batch_do_not_touch_each_other():
 
 
 def test_the_beginning_may_be_kept_instead_of_the_middle():
-    found = waveforms(tf.constant([wav(range(10)), wav([1, 2])]), 8_000, 6, keep="beginning")
+    found, lengths = beginnings(tf.constant([wav(range(10)), wav([1, 2])]), 8_000, 6)
     assert found.to_list() == [[0, 1, 2, 3, 4, 5], [1, 2]]
+    assert (lengths.numpy().tolist(), lengths.dtype) == ([10, 2], tf.int32)
 
 
 def test_lengths_are_those_of_whole_recordings():

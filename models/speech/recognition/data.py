@@ -9,7 +9,7 @@ int32 [batch, (tokens)], from 1 on.
 import tensorflow as tf
 
 from penstock.models.preparation import Preparation, feature_of_kind
-from penstock.models.speech.front_end.waveforms import waveforms, whole_lengths
+from penstock.models.speech.front_end.waveforms import beginnings, whole_lengths
 from penstock.models.speech.recognition import transcripts
 from penstock.pipelines.features import Audio, Features, Text
 
@@ -41,9 +41,9 @@ class Data(Preparation):
     def prepare_inputs(self, features, state):
         """string [batch] -> waveforms and the lengths of the whole recordings."""
         del state
-        encoded, rate_hz = features[self.prepare.audio_feature], self.prepare.sample_rate_hz
-        found = waveforms(encoded, rate_hz, self.prepare.max_samples, keep="beginning")
-        return {"waveforms": found, "lengths": whole_lengths(encoded, rate_hz)}
+        encoded = features[self.prepare.audio_feature]
+        found, lengths = beginnings(encoded, self.prepare.sample_rate_hz, self.prepare.max_samples)
+        return {"waveforms": found, "lengths": lengths}
 
     def prepare_targets(self, features, state):
         """string [batch] -> ragged int32 [batch, (tokens)].

@@ -17,7 +17,13 @@ import tensorflow as tf
 from penstock.models import task
 from penstock.models.speech.front_end import augmentation
 from penstock.models.speech.front_end.waveforms import padded
-from penstock.models.speech.recognition import decoding, evaluation, networks, transcripts
+from penstock.models.speech.recognition import (
+    decoding,
+    evaluation,
+    memory,
+    networks,
+    transcripts,
+)
 from penstock.models.speech.recognition.config import Beam
 from penstock.models.speech.recognition.data import Data
 from penstock.models.speech.recognition.loss import CTC, Unalignable
@@ -60,6 +66,12 @@ class Task(task.Task, Data):
     def throughput_unit(self):
         """Seconds of sound."""
         return "audio_seconds", {"inputs/waveforms": 1 / self.prepare.sample_rate_hz}
+
+    def activation_bytes(self, batch_size, lengths, state):
+        """See `memory.py`."""
+        samples = lengths.get("inputs/waveforms", self.prepare.max_samples)
+        num_ids = len(self._token_texts(state))
+        return memory.activation_bytes(self.config, num_ids, batch_size, samples)
 
     def build(self, state):
         """Waveforms int16 [batch, samples], lengths int32 [batch] -> float32 logits [batch, frames,
