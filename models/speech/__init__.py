@@ -1,1 +1,1 @@
-"""Tasks on speech; a folder each."""
+"""Tasks on speech; a folder each. `front_end/` is none: it is what they share."""

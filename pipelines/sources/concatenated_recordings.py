@@ -179,6 +179,11 @@ def _feature_faults(section: Source, described: Features) -> list[str]:
                 f"`data.source.{field}` must name a class or a text of the recordings. Received: "
                 f"{name!r}. Known: {', '.join(known) or 'none'}."
             )
+    if section.same in ("audio", "text"):
+        faults.append(
+            "`data.source.same` must not be called `audio` or `text`, which are features of a string. "
+            f"Received: {section.same!r}. Name it otherwise in `data.source.recordings`."
+        )
     audio = described.get(audio_of(described))
     if audio is None or audio.sample_rate_hz is None or audio.channels != 1:
         received = audio and f"sample_rate_hz={audio.sample_rate_hz}, channels={audio.channels}"

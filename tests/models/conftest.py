@@ -222,7 +222,7 @@ def _speech() -> Case:
                 "kernel": [3, 3],
                 "time_stride": 1,
                 "units": 8,
-                "recurrent_layers": 2,
+                "recurrent_layers": 1,
             },
             "augment": {
                 "speed": 0.1,

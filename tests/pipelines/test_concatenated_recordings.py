@@ -168,3 +168,10 @@ def test_recordings_must_be_of_one_known_rate(recordings):
 def test_limits_must_ascend(recordings):
     with pytest.raises(ValueError, match=r"`gap_seconds` must ascend. Received: \[0.4, 0.1\]"):
         locate.load(section(recordings, gap_seconds=[0.4, 0.1]))
+
+
+def test_what_strings_share_must_not_be_called_as_their_features(recordings):
+    pattern = r"(?P<digit>\d)_(?P<text>[a-z])_\d"
+    renamed = {**recordings, "pattern": pattern, "label": "digit"}
+    [fault] = locate.load(section(renamed, same="text")).check()
+    assert "must not be called `audio` or `text`" in fault
