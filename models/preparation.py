@@ -8,7 +8,7 @@ layers only. Lookup tables and layers with resources come from `state` (`state.l
 """
 
 from penstock.pipelines.config import Config
-from penstock.pipelines.features import Feature, Features
+from penstock.pipelines.features import Feature, Features, Text
 
 
 class Preparation:
@@ -96,3 +96,23 @@ def feature_of_kind(
         f"`{setting}` must name a feature of kind {' or '.join(k.__name__.lower() for k in kinds)} "
         f"of the source. Received: {received}. Features of that kind: {', '.join(fitting) or 'none'}."
     )
+
+
+def needed_text(
+    source: Features, name: str, setting: str, kinds: type | tuple[type, ...] = Text
+) -> Feature:
+    """The text that a setting names, which every example must have.
+
+    Raises:
+        ValueError: as of `feature_of_kind`; or some examples lack it.
+    """
+    found = feature_of_kind(source, name, kinds, setting)
+    if found.optional:
+        raise ValueError(
+            f"`{setting}` must name a text that every example has. Received: `{name}`, which some "
+            f"examples lack. Tell the source that it is needed with "
+            f"`data.source.features={{{name}: {{kind: {found.kind}}}}}` (of a manifest, "
+            "`data.source.rows.features`): rows without one are then bad records, which go to the "
+            "quarantine."
+        )
+    return found

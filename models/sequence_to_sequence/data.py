@@ -1,7 +1,8 @@
 """From two texts to the ids that network and loss take.
 
 Comes in: UTF-8, string [batch] each. Goes out: inputs, the source's ids, ragged int32 [batch,
-(tokens)] of 1 to `max_source_tokens`; targets, the target's ids and then END, ragged int32 [batch,
+(tokens)] of 1 to `max_source_tokens`, and one more where the source is longer, which no network reads:
+it says that the source was cut; targets, the target's ids and then END, ragged int32 [batch,
 (tokens)] of 1 to `max_target_tokens`.
 
 Any string has an answer. Bytes that are no UTF-8 become U+FFFD, white space and control characters
@@ -11,8 +12,8 @@ so that no attention ever divides by nothing.
 
 import tensorflow as tf
 
-from penstock.models.preparation import Preparation, feature_of_kind
-from penstock.pipelines.features import Features, Text
+from penstock.models.preparation import Preparation, needed_text
+from penstock.pipelines.features import Features
 from penstock.pipelines.transform import subwords
 from penstock.pipelines.transform.analyzers import SubwordVocabulary
 
@@ -29,11 +30,11 @@ class TextPairs(Preparation):
 
     def input_features(self, source: Features) -> Features:
         name = self.prepare.source_feature
-        return {name: feature_of_kind(source, name, Text, "prepare.source_feature")}
+        return {name: needed_text(source, name, "prepare.source_feature")}
 
     def target_features(self, source: Features) -> Features:
         name = self.prepare.target_feature
-        return {name: feature_of_kind(source, name, Text, "prepare.target_feature")}
+        return {name: needed_text(source, name, "prepare.target_feature")}
 
     def analyzers(self, source: Features) -> dict:
         del source
@@ -51,7 +52,7 @@ class TextPairs(Preparation):
     def prepare_inputs(self, features, state):
         """string [batch] -> ragged int32 [batch, (tokens)]."""
         ids = self._ids(features[self.prepare.source_feature], self.source_tokenizer(state))
-        return _at_least_one(ids[:, : self.prepare.max_source_tokens])
+        return _at_least_one(ids[:, : self.prepare.max_source_tokens + 1])
 
     def prepare_targets(self, features, state):
         """string [batch] -> ragged int32 [batch, (tokens)], END behind each that is not cut."""

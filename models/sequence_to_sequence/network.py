@@ -5,7 +5,7 @@ then writes token by token (`begin`, `step`). `keras.ops` only.
 """
 
 import keras
-from keras import ops
+from keras import layers, ops
 
 
 class Network(keras.Model):
@@ -63,5 +63,24 @@ class Network(keras.Model):
         """
         raise NotImplementedError
 
+    def build_embeddings(self):
+        """Makes the variables of `source_embedding` and `target_embedding`, which may be one layer."""
+        self.target_embedding.build()
+        if self.source_embedding is not self.target_embedding:
+            self.source_embedding.build()
+
     def get_config(self):
         return {"name": self.name, **self.settings}
+
+
+def embedding(num_ids: int, dim: int, tied: bool, name: str) -> layers.ReversibleEmbedding:
+    """Ids -> vectors, and called with `reverse=True` vectors -> logits, with the same weights if `tied`."""
+    return layers.ReversibleEmbedding(
+        num_ids,
+        dim,
+        tie_weights=tied,
+        embeddings_initializer=keras.initializers.RandomNormal(stddev=dim**-0.5),
+        # float32 also under mixed precision: softmax of 16-bit logits loses small probabilities.
+        reverse_dtype="float32",
+        name=name,
+    )

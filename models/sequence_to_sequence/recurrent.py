@@ -13,7 +13,7 @@ from keras import layers, ops
 
 from penstock.models.sequence_to_sequence.attention import SourceAttention
 from penstock.models.sequence_to_sequence.copying import mixed_log_probabilities
-from penstock.models.sequence_to_sequence.network import Network
+from penstock.models.sequence_to_sequence.network import Network, embedding
 
 CELLS = {"gru": (layers.GRU, layers.GRUCell, 1), "lstm": (layers.LSTM, layers.LSTMCell, 2)}
 """Layer, cell, and of how many tensors the state of a cell is."""
@@ -66,10 +66,14 @@ class Recurrent(Network):
             "pointer_generator": pointer_generator,
         }
         layer, cell_class, self.num_states = CELLS[cell]
-        self.target_embedding = _embedding(num_target_ids, embedding_dim, tie_output, "target")
+        self.target_embedding = embedding(
+            num_target_ids, embedding_dim, tie_output, "target_embedding"
+        )
         self.source_embedding = self.target_embedding
         if not shared_embedding:
-            self.source_embedding = _embedding(num_source_ids, embedding_dim, True, "source")
+            self.source_embedding = embedding(
+                num_source_ids, embedding_dim, True, "source_embedding"
+            )
         self.encoder_layers = [
             layers.Bidirectional(
                 layer(units, return_sequences=True, return_state=True, name=f"{cell}_{number}"),
@@ -94,10 +98,7 @@ class Recurrent(Network):
         """Makes all variables, whatever the lengths."""
         del input_shape
         units, dim = self.settings["units"], self.settings["embedding_dim"]
-        for embedding in {
-            id(e): e for e in (self.target_embedding, self.source_embedding)
-        }.values():
-            embedding.build()
+        self.build_embeddings()
         width = dim
         for layer in self.encoder_layers:
             layer.build((None, None, width))
@@ -199,15 +200,3 @@ class Recurrent(Network):
         if self.generate is None:
             return logits
         return mixed_log_probabilities(logits, found["generate"], found["weights"], memory["ids"])
-
-
-def _embedding(num_ids, dim, tied, name):
-    return layers.ReversibleEmbedding(
-        num_ids,
-        dim,
-        tie_weights=tied,
-        embeddings_initializer=keras.initializers.RandomNormal(stddev=dim**-0.5),
-        # float32 also under mixed precision: softmax of 16-bit logits loses small probabilities.
-        reverse_dtype="float32",
-        name=f"{name}_embedding",
-    )

@@ -5,8 +5,9 @@ answers, their scores, and whether each was finished. What one example gets does
 of its batch. A search ends when all examples are done, at the longest length, or when its time is up.
 
 An answer of n tokens, END included, has the score log p / ((5 + n) / 6) ** length_penalty (Wu et al.,
-arXiv:1609.08144, equation 14). One that reaches its longest length without END counts as finished
-there, and says that it is not complete.
+arXiv:1609.08144, equation 14). At the longest length an answer must end: beam search lets END alone
+follow there, whose probability counts, and greedy search stops. Where END would not have been the likeliest
+token, the answer says that it is not complete.
 """
 
 from dataclasses import dataclass
@@ -26,7 +27,7 @@ class Answers:
 
     Attributes:
         ids: int32 [batch, longest], END and what is behind it are PADDING.
-        scores: float32 [batch].
+        scores: float32 [batch]; `IMPOSSIBLE` where time was up before the first token.
         complete: bool [batch], False where a limit of length or time cut the answer.
     """
 
@@ -74,6 +75,7 @@ def greedy(network, source, limits, *, length_penalty: float, max_seconds: float
     written = tf.reduce_sum(tf.cast(ids != PADDING, tf.int32), axis=1)
     complete = tf.reduce_any(ids == END, axis=1)
     scores = total / _length_penalty(tf.maximum(written, 1), length_penalty)
+    scores = tf.where(written > 0, scores, IMPOSSIBLE)
     return Answers(_without_end(ids), scores, complete)
 
 
@@ -109,15 +111,21 @@ def beam(
             lambda: alive[:, :, tf.maximum(place - 1, 0)],
         )
         logits, cache = network.step(tf.reshape(last, [-1]), place, memory, cache)
-        scores, parents, tokens = _candidates(total, logits, size)
+        is_last = place + 1 >= limits
+        probabilities = tf.reshape(_log_probabilities(logits), [batch, size, logits.shape[-1]])
+        would_end = tf.argmax(probabilities, axis=-1, output_type=tf.int32) == END
+        is_end = tf.range(logits.shape[-1]) == END
+        must_end = is_last[:, None, None] & ~is_end
+        probabilities = tf.where(must_end, IMPOSSIBLE, probabilities)
+        scores, parents, tokens = _candidates(total, probabilities)
         ids = _written(tf.gather(alive, parents, batch_dims=1), place, tokens)
         is_end = tokens == END
-        is_last = (place + 1 >= limits)[:, None]
+        is_finished = is_end & (place < limits)[:, None] & (scores > IMPOSSIBLE / 2)
         penalty = _length_penalty(place + 1, length_penalty)
-        is_finished = (is_end | is_last) & (place < limits)[:, None] & (scores > IMPOSSIBLE / 2)
         finished = tf.where(is_finished, scores / penalty, IMPOSSIBLE)
-        best = _better(best, finished, ids, is_end)
-        total, order = tf.math.top_k(tf.where(is_end | is_last, IMPOSSIBLE, scores), size)
+        complete = ~is_last[:, None] | tf.gather(would_end, parents, batch_dims=1)
+        best = _better(best, finished, ids, complete)
+        total, order = tf.math.top_k(tf.where(is_end, IMPOSSIBLE, scores), size)
         alive = tf.gather(ids, order, batch_dims=1)
         parents = tf.gather(parents, order, batch_dims=1)
         rows = tf.reshape(parents + size * tf.range(batch)[:, None], [-1])
@@ -136,31 +144,40 @@ def beam(
     place, alive, total, best, _ = tf.while_loop(going_on, step, start, _shapes(start))
     # Where the time was up before anything was finished, the best of what there is.
     none = best["score"] <= IMPOSSIBLE
-    ids = tf.where(none[:, None], alive[:, 0], best["ids"])
     so_far = total[:, 0] / _length_penalty(tf.maximum(place, 1), length_penalty)
-    scores = tf.where(none, so_far, best["score"])
-    return Answers(_without_end(ids), scores, best["complete"])
+    left = tf.where(place > 0, so_far, IMPOSSIBLE)
+    return Answers(
+        _without_end(tf.where(none[:, None], alive[:, 0], best["ids"])),
+        tf.where(none, left, best["score"]),
+        best["complete"],
+    )
 
 
-def _candidates(total, logits, size):
-    """The best continuations: scores, hypotheses that they go on from, tokens; [batch, 2 size]."""
-    batch, num_ids = tf.shape(total)[0], logits.shape[-1]
-    scores = total[:, :, None] + tf.reshape(_log_probabilities(logits), [batch, size, num_ids])
+def _candidates(total, probabilities):
+    """The best continuations: scores, hypotheses that they go on from, tokens; [batch, 2 size].
+
+    Args:
+        total: float32 [batch, size].
+        probabilities: of the next token, as logarithms, float32 [batch, size, ids].
+    """
+    batch, size, num_ids = tf.shape(total)[0], *probabilities.shape[1:]
     # Of twice as many at least half do not end.
     count = min(2 * size, size * num_ids)
-    scores, places = tf.math.top_k(tf.reshape(scores, [batch, size * num_ids]), count)
+    scores = tf.reshape(total[:, :, None] + probabilities, [batch, size * num_ids])
+    scores, places = tf.math.top_k(scores, count)
     return scores, places // num_ids, places % num_ids
 
 
-def _better(best, scores, ids, is_end):
+def _better(best, scores, ids, complete):
     """The best finished answers, these candidates included."""
     place = tf.argmax(scores, axis=1, output_type=tf.int32)
     score = tf.gather(scores, place, batch_dims=1)
     is_better = score > best["score"]
+    ids, complete = (tf.gather(tensor, place, batch_dims=1) for tensor in (ids, complete))
     return {
         "score": tf.where(is_better, score, best["score"]),
-        "ids": tf.where(is_better[:, None], tf.gather(ids, place, batch_dims=1), best["ids"]),
-        "complete": tf.where(is_better, tf.gather(is_end, place, batch_dims=1), best["complete"]),
+        "ids": tf.where(is_better[:, None], ids, best["ids"]),
+        "complete": tf.where(is_better, complete, best["complete"]),
     }
 
 

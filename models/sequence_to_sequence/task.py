@@ -5,7 +5,10 @@ by one (teacher forcing); in serving it reads what it has written so far, see `s
 is a text, its score, and whether it is complete.
 """
 
+import math
+
 import keras
+import numpy as np
 import tensorflow as tf
 
 from penstock.models import task
@@ -29,6 +32,9 @@ class TextToText(task.Task):
     long text the first `prepare.max_source_tokens` tokens are read. There is no text that gives an
     error, and none that has no end: see `decode` in the config.
     """
+
+    needs_whole_source = True
+    """Whether the answer to a source that was cut says that it is not complete."""
 
     def training_inputs(self, inputs, targets, state):
         """Source and what the decoder reads: START, then all targets but the last."""
@@ -76,7 +82,7 @@ class TextToText(task.Task):
             self.config.model,
             len(self.target_subwords(state)),
             batch_size,
-            lengths.get("inputs", self.prepare.max_source_tokens),
+            min(lengths.get("inputs", math.inf), self.prepare.max_source_tokens),
             lengths.get("targets", self.prepare.max_target_tokens),
         )
 
@@ -85,13 +91,18 @@ class TextToText(task.Task):
 
         Returns:
             text: string [batch]; score: float32 [batch], see `search.py`; complete: bool [batch], False
-            where a limit cut the text.
+            where a limit cut the text, or the source of a text that must be read as a whole.
         """
-        answers = self._answers(model, padded(inputs))
+        source = padded(inputs)
+        longest = self.prepare.max_source_tokens
+        answers = self._answers(model, source[:, :longest])
+        is_whole = tf.math.count_nonzero(source, axis=1) <= longest
         return {
             "text": self.target_tokenizer(state).detokenize(answers.ids),
             "score": answers.scores,
-            "complete": answers.complete,
+            "complete": answers.complete & is_whole
+            if self.needs_whole_source
+            else answers.complete,
         }
 
     def serve(self, model, state):
@@ -103,11 +114,16 @@ class TextToText(task.Task):
         """
 
         def attention(features):
-            source = padded(self.prepare_inputs(features, state))
-            ids = self._answers(model, source).ids
+            source = padded(self.prepare_inputs(features, state))[
+                :, : self.prepare.max_source_tokens
+            ]
+            answers = self._answers(model, source)
+            ids = answers.ids
             lengths = tf.math.count_nonzero(ids, axis=1, dtype=tf.int32)
             ids = ids[:, : tf.reduce_max(tf.concat([lengths, [0]], axis=0))]
-            ends = tf.one_hot(lengths, tf.shape(ids)[1] + 1, END, PADDING)
+            # What was cut has no END.
+            end = tf.where(answers.complete, END, PADDING)
+            ends = tf.one_hot(lengths, tf.shape(ids)[1] + 1, 1, 0) * end[:, None]
             target = tf.pad(ids, [[0, 0], [0, 1]]) + tf.cast(ends, ids.dtype)
             start = tf.fill([tf.shape(ids)[0], 1], START)
             weights = model.attention(tf.concat([start, ids], axis=1), model.encode(source))
@@ -131,15 +147,17 @@ class TextToText(task.Task):
             target = [piece for piece in target if piece][:MOST_MAPPED]
             weights = answer["attention"][0].numpy()[: len(target), :MOST_MAPPED]
             rows = [[round(float(weight), 4) for weight in row] for row in weights]
-            source = source[:MOST_MAPPED]
+            if len(source) > MOST_MAPPED:  # what is left of the weights
+                source = [*source[:MOST_MAPPED], "…"]
+                rows = [[*row, round(max(0.0, 1.0 - sum(row)), 4)] for row in rows]
             found.append({"attention": {"source": source, "target": target, "weights": rows}})
         return found
 
     def _answers(self, model, source) -> search.Answers:
         config = self.config.decode
         tokens = tf.math.count_nonzero(source, axis=1, dtype=tf.float32)
-        limits = tf.cast(config.max_ratio * tokens, tf.int32) + SPARE_TOKENS
-        limits = tf.minimum(limits, self.prepare.max_target_tokens)
+        limits = tf.math.ceil(config.max_ratio * tokens) + SPARE_TOKENS
+        limits = tf.cast(tf.minimum(limits, self.prepare.max_target_tokens), tf.int32)
         limit = {"length_penalty": config.length_penalty, "max_seconds": config.max_seconds}
         if config.beam_size == 1:
             return search.greedy(model, source, limits, **limit)
@@ -164,6 +182,15 @@ def padded(ids, length: int | None = None):
 def texts(values) -> list[str]:
     """UTF-8, bytes -> str; bytes that are none become U+FFFD."""
     return [value.decode("utf-8", "replace") for value in values]
+
+
+def text_columns(**columns: list[str]) -> dict[str, np.ndarray]:
+    """Columns of texts by name. Of objects: an array of strings is as wide as its longest text."""
+    found = {}
+    for name, values in columns.items():
+        found[name] = np.empty(len(values), object)
+        found[name][:] = values
+    return found
 
 
 def _pieces(ids, subwords):

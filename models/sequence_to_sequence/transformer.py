@@ -9,7 +9,7 @@ import keras
 import keras_hub
 from keras import layers, ops
 
-from penstock.models.sequence_to_sequence.network import Network
+from penstock.models.sequence_to_sequence.network import Network, embedding
 
 
 @keras.saving.register_keras_serializable(package="penstock")
@@ -77,10 +77,10 @@ class Transformer(Network):
             "normalize_first": normalize_first,
             "dropout": dropout,
         }
-        self.target_embedding = _embedding(num_target_ids, dim, tie_output, "target_embedding")
+        self.target_embedding = embedding(num_target_ids, dim, tie_output, "target_embedding")
         self.source_embedding = self.target_embedding
         if not shared_embedding:
-            self.source_embedding = _embedding(num_source_ids, dim, True, "source_embedding")
+            self.source_embedding = embedding(num_source_ids, dim, True, "source_embedding")
         self.positions = keras_hub.layers.SinePositionEncoding(name="positions")
         self.embedding_dropout = layers.Dropout(dropout, name="embedding_dropout")
         shared = {"dropout": dropout, "normalize_first": normalize_first}
@@ -107,10 +107,7 @@ class Transformer(Network):
         """Makes all variables, whatever the lengths."""
         del input_shape
         width = (None, None, self.settings["dim"])
-        for embedding in {
-            id(e): e for e in (self.target_embedding, self.source_embedding)
-        }.values():
-            embedding.build()
+        self.build_embeddings()
         for layer in self.encoder_layers:
             layer.build(width)
         for layer in self.decoder_layers:
@@ -184,8 +181,8 @@ class Transformer(Network):
         scores = self.decoder_layers[-1].looks_at(x, memory["states"], memory["mask"])
         return ops.mean(ops.cast(scores, "float32"), axis=1)
 
-    def _embedded(self, embedding, ids, place, training):
-        x = embedding(ids)
+    def _embedded(self, layer, ids, place, training):
+        x = layer(ids)
         x = x * ops.cast(self.settings["dim"] ** 0.5, x.dtype)
         x = x + self.positions(x, start_index=place)
         return self.embedding_dropout(x, training=training)
@@ -193,15 +190,3 @@ class Transformer(Network):
     def _logits(self, x):
         x = self.decoder_norm(x) if self.decoder_norm else x
         return self.target_embedding(x, reverse=True)
-
-
-def _embedding(num_ids, dim, tied, name):
-    return layers.ReversibleEmbedding(
-        num_ids,
-        dim,
-        tie_weights=tied,
-        embeddings_initializer=keras.initializers.RandomNormal(stddev=dim**-0.5),
-        # float32 also under mixed precision: softmax of 16-bit logits loses small probabilities.
-        reverse_dtype="float32",
-        name=name,
-    )

@@ -33,6 +33,7 @@ class Batches:
     Attributes:
         bounds: of each bucket, ascending, to what length each ragged tensor is padded, by flat name;
             None without buckets.
+        tokens_per_batch: that of the buckets; None where the number of examples is set.
         steps_per_epoch: batches in each epoch.
         examples_per_epoch: examples in them, of all hosts together.
         padding_share: part of the places of ragged tensors that is padding, in the first epoch;
@@ -82,6 +83,7 @@ class Batches:
         if packed:
             with tf.device("/CPU:0"):
                 self._members = tf.RaggedTensor.from_row_splits(*layout.members, validate=False)
+        self.tokens_per_batch = batching.buckets and batching.buckets.tokens_per_batch
         self.steps_per_epoch = self._plan.steps
         self.examples_per_epoch = len(layout.members[0]) if packed else int(self._plan.sizes.sum())
         self.padding_share, self.totals = layout.padding_share, layout.totals

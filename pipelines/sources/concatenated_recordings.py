@@ -25,7 +25,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveInt, model_validator
 
-from penstock.pipelines.features import Audio, Features, Label, Text
+from penstock.pipelines.features import Audio, Features, Label, Text, is_optional
 from penstock.pipelines.sources import locate, source
 from penstock.pipelines.sources.source import BadRecord, Record
 
@@ -178,6 +178,11 @@ def _feature_faults(section: Source, described: Features) -> list[str]:
             faults.append(
                 f"`data.source.{field}` must name a class or a text of the recordings. Received: "
                 f"{name!r}. Known: {', '.join(known) or 'none'}."
+            )
+        elif name is not None and is_optional(described[name]):
+            faults.append(
+                f"`data.source.{field}` must name a feature that every recording has. Received: "
+                f"{name!r}, which some lack. Set `data.source.recordings.features`, or leave them out."
             )
     if section.same in ("audio", "text"):
         faults.append(

@@ -122,7 +122,9 @@ def _joined(found: dict, join: dict[str, str]) -> dict:
         if isinstance(value, list):
             if not all(isinstance(part, str) for part in value):
                 raise ValueError(f"{name!r}, which is to be joined, is no list of texts")
-            found[name] = between.join(value)
+            # A text that joins lines must not find others in the parts.
+            parts = [" ".join(part.splitlines()) for part in value] if "\n" in between else value
+            found[name] = between.join(parts)
     return found
 
 

@@ -46,11 +46,10 @@ class TableNetwork:
 
 
 def all_answers(limit):
-    """Every answer of up to `limit` tokens: with END at its end, or as long as it may be."""
+    """Every answer of up to `limit` tokens, END at its end."""
     for length in range(limit):
         for tokens in itertools.product((4, 5), repeat=length):
             yield (*tokens, END)
-    yield from itertools.product((4, 5), repeat=limit)
 
 
 def best_answer(network, example, limit, length_penalty):
@@ -94,7 +93,13 @@ def test_a_wide_beam_finds_the_best_of_all_answers(source, length_penalty, end):
         score, answer = best_answer(network, row, limit[row], length_penalty)
         assert tokens_of(found, row) == [token for token in answer if token != END]
         assert found.scores[row].numpy() == pytest.approx(score, rel=1e-5)
-        assert bool(found.complete[row]) == (answer[-1] == END)
+        assert bool(found.complete[row]) == ends_by_itself(network, row, answer, limit[row])
+
+
+def ends_by_itself(network, example, answer, limit):
+    """Whether an answer is shorter than it may be, or END is the likeliest token at its end."""
+    last = [network.log_probability(example, (*answer[:-1], token)) for token in (END, 4, 5)]
+    return len(answer) < limit or max(last) == last[0]
 
 
 def beam_by_hand(network, example, size, limit, length_penalty):
@@ -105,20 +110,21 @@ def beam_by_hand(network, example, size, limit, length_penalty):
             (
                 (network.log_probability(example, (*answer, token)), (*answer, token))
                 for _, answer in alive
-                for token in (END, 4, 5)
+                for token in ((END,) if place + 1 == limit else (END, 4, 5))
             ),
             reverse=True,
         )[: 2 * size]
         penalty = ((5 + place + 1) / 6) ** length_penalty
-        done = [c for c in candidates if c[1][-1] == END or place + 1 == limit]
-        best = max([best, *((total / penalty, answer) for total, answer in done)])
+        scored = [(total / penalty, answer) for total, answer in candidates]
+        best = max([best, *(c for c in scored if c[1][-1] == END)])
         alive = [c for c in candidates if c[1][-1] != END][:size]
     return best
 
 
 @pytest.mark.parametrize("size", [1, 2, 3])
-def test_a_narrow_beam_finds_what_the_same_search_in_python_finds(source, size):
-    network = TableNetwork(seed=1, end=-1.0)
+@pytest.mark.parametrize("end", [-1.0, -4.0])
+def test_a_narrow_beam_finds_what_the_same_search_in_python_finds(source, size, end):
+    network = TableNetwork(seed=1, end=end)
     found = search.beam(
         network, source, limits(), beam_size=size, length_penalty=1.0, max_seconds=60.0
     )
@@ -145,25 +151,30 @@ def test_greedy_takes_the_likeliest_token_each_time(source):
 
 
 def test_an_answer_does_not_depend_on_the_other_examples(source):
-    network = TableNetwork(seed=3, end=1.0)
+    network = TableNetwork(seed=3, end=-1.0)
     settings = {"beam_size": 2, "length_penalty": 1.0, "max_seconds": 60.0}
-    together = search.beam(network, source, limits(), **settings)
+    own = tf.constant(1 + np.arange(BATCH) % LONGEST, tf.int32)
+    together = search.beam(network, source, own, **settings)
+    assert {len(tokens_of(together, row)) for row in range(BATCH)} >= {0, 1, 2, 3}
     for row in range(BATCH):
-        alone = search.beam(network, source[row : row + 1], limits()[:1], **settings)
+        alone = search.beam(network, source[row : row + 1], own[row : row + 1], **settings)
         assert tokens_of(alone, 0) == tokens_of(together, row)
         assert alone.scores[0].numpy() == pytest.approx(together.scores[row].numpy(), rel=1e-6)
 
 
 @pytest.mark.parametrize("beam_size", [1, 3])
 def test_when_the_time_is_up_there_is_an_answer_that_is_not_complete(source, beam_size):
-    network = TableNetwork(seed=4, end=-30.0)
-    settings = {"length_penalty": 1.0, "max_seconds": 0.0}
-    if beam_size == 1:
-        found = search.greedy(network, source, limits(), **settings)
-    else:
-        found = search.beam(network, source, limits(), beam_size=beam_size, **settings)
+    """All would end with their first token, if there were time for one."""
+    network = TableNetwork(seed=4, end=9.0)
+    settings = {"length_penalty": 1.0}
+    searched = search.greedy
+    if beam_size > 1:
+        searched, settings["beam_size"] = search.beam, beam_size
+    assert searched(network, source, limits(), max_seconds=60.0, **settings).complete.numpy().all()
+    found = searched(network, source, limits(), max_seconds=0.0, **settings)
     assert not found.complete.numpy().any()
-    assert found.ids.shape == (BATCH, LONGEST)
+    assert not found.ids.numpy().any()
+    assert found.scores.numpy().tolist() == [search.IMPOSSIBLE] * BATCH
 
 
 def test_an_answer_ends_at_its_longest_length(source):
@@ -171,5 +182,6 @@ def test_an_answer_ends_at_its_longest_length(source):
     found = search.beam(
         network, source, limits(3), beam_size=2, length_penalty=1.0, max_seconds=60.0
     )
-    assert [len(tokens_of(found, row)) for row in range(BATCH)] == [3] * BATCH
+    # The third token is END.
+    assert [len(tokens_of(found, row)) for row in range(BATCH)] == [2] * BATCH
     assert not found.complete.numpy().any()

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from pydantic import ValidationError
+from rouge_score import rouge_scorer
 
 from penstock.models.text.summarization import evaluation, extracts
 from penstock.models.text.summarization.config import Config
@@ -34,10 +35,26 @@ def test_the_longest_common_subsequence_needs_the_order():
     assert [found[kind][0] for kind in evaluation.KINDS] == pytest.approx([1.0, 0.0, 1 / 3])
 
 
-def test_each_measure_is_the_highest_over_the_references():
-    found = columns(["a b c d"], [["b a x y", "c d y z"]])
-    assert found["rouge_1"][0] == pytest.approx(0.5)
-    assert found["rouge_2"][0] == pytest.approx(1 / 3)
+def test_of_several_references_the_one_with_the_highest_rouge_1_counts():
+    """b a x d has three words in common and no pair; c d y z two, and one pair."""
+    found = columns(["a b c d"], [["c d y z", "b a x d"]])
+    assert found["rouge_1"][0] == pytest.approx(0.75)
+    assert found["rouge_2"][0] == 0.0
+
+
+def test_words_of_all_scripts_count_and_accents_too():
+    found = columns(["Собака бежит.", "schön"], [["Собака спит."], ["schon"]])
+    assert found["rouge_1"].tolist() == pytest.approx([0.5, 0.0])
+
+
+def test_english_is_scored_as_rouge_score_itself_does():
+    texts = ["The mills' wheels weren't turning, 3.5 times slower!", "Running water; ran dry."]
+    references = ["A mill's wheel wasn't turned 3.5 times.", "Waters run dry in running mills."]
+    peer = rouge_scorer.RougeScorer(["rouge1", "rouge2", "rougeL"], use_stemmer=True)
+    found = columns(texts, [[one] for one in references])
+    for row, (text, reference) in enumerate(zip(texts, references, strict=True)):
+        expected = [score.fmeasure for score in peer.score(reference, text).values()]
+        assert [found[kind][row] for kind in evaluation.KINDS] == pytest.approx(expected)
 
 
 def test_words_are_stemmed_and_case_does_not_count():
@@ -68,6 +85,7 @@ def test_baselines_stand_beside_the_model():
             ["It runs, e.g. at 3.5 knots.", "Does it?", "Yes!", "12 do."],
         ),
         ("Ein Satz. Über einen anderen.", ["Ein Satz.", "Über einen anderen."]),
+        ("它转。它停！好", ["它转。", "它停！", "好"]),
         ("  \n\n ", []),
         ("", []),
     ],
@@ -91,6 +109,11 @@ def test_the_first_of_several_summaries_is_learned():
     several = tf.ragged.constant([["first", "second"], [], ["only"]])
     assert data.target_text({"target": several}).numpy().tolist() == [b"first", b"", b"only"]
     assert data.target_features({"target": Sequence(of=Text())})
+
+
+def test_every_document_needs_its_summary():
+    with pytest.raises(ValueError, match="`target`, which some examples lack"):
+        Data(Config().prepare).target_features({"target": Text(optional=True)})
 
 
 def test_numbers_are_no_summaries():

@@ -21,15 +21,17 @@ HYPOTHESES = [
     "Ja!",
 ]
 
+METRICS = evaluation.Metrics()
+
 
 @pytest.fixture(scope="module")
 def columns():
-    found = evaluation.example_columns(HYPOTHESES, REFERENCES)
+    found = METRICS.example_columns(HYPOTHESES, REFERENCES)
     return {**found, "complete": np.array([True, True, False, True])}
 
 
 def test_metrics_of_rows_are_those_of_the_corpus(columns):
-    found = evaluation.summarise(columns)
+    found = METRICS.summarise(columns)
     bleu = sacrebleu.corpus_bleu(HYPOTHESES, [REFERENCES])
     assert found["bleu"] == pytest.approx(bleu.score, abs=1e-9)
     assert found["chrf"] == pytest.approx(sacrebleu.corpus_chrf(HYPOTHESES, [REFERENCES]).score)
@@ -41,7 +43,7 @@ def test_metrics_of_rows_are_those_of_the_corpus(columns):
 def test_metrics_of_any_part_and_of_resamples(columns, rows):
     part = {name: column[rows] for name, column in columns.items()}
     texts, references = ([side[row] for row in rows] for side in (HYPOTHESES, REFERENCES))
-    found = evaluation.summarise(part)
+    found = METRICS.summarise(part)
     assert found["bleu"] == pytest.approx(sacrebleu.corpus_bleu(texts, [references]).score)
     assert found["chrf"] == pytest.approx(sacrebleu.corpus_chrf(texts, [references]).score)
 
@@ -53,12 +55,40 @@ def test_the_error_rate_of_a_sentence_is_what_its_chrf_lacks(columns):
     assert columns["error_rate"][2:].tolist() == pytest.approx([1.0, 0.0])
 
 
+def test_an_empty_answer_to_an_empty_reference_is_right():
+    found = METRICS.example_columns(["", "a"], ["", ""])
+    assert found["error_rate"].tolist() == [0.0, 1.0]
+
+
+def test_texts_without_blanks_have_a_tokenizer_of_their_own():
+    """13a takes a sentence for one word: one wrong character is all wrong."""
+    texts, references = ["小狗在雪地里玩耍和奔跑"], ["小狗在雪地里玩耍与奔跑"]
+    found = {}
+    for name in ("13a", "zh"):
+        metrics = evaluation.Metrics(name)
+        columns = metrics.example_columns(texts, references) | {"complete": np.ones(1, bool)}
+        found[name] = metrics.summarise(columns)["bleu"]
+        assert f"tok:{name}" in metrics.signatures()["bleu"]
+    assert found["13a"] == 0.0
+    assert found["zh"] == pytest.approx(
+        sacrebleu.corpus_bleu(texts, [references], tokenize="zh").score
+    )
+
+
+def test_capitals_do_not_count_where_texts_are_lower_case():
+    metrics = evaluation.Metrics(lowercase=True)
+    columns = metrics.example_columns(["ein haus am see"], ["Ein Haus am See"])
+    found = metrics.summarise(columns | {"complete": np.ones(1, bool)})
+    assert (found["bleu"], found["chrf"]) == (pytest.approx(100.0), pytest.approx(100.0))
+    assert "case:lc" in metrics.signatures()["bleu"]
+
+
 def test_no_rows_have_no_metrics(columns):
-    assert evaluation.summarise({name: column[:0] for name, column in columns.items()}) == {}
+    assert METRICS.summarise({name: column[:0] for name, column in columns.items()}) == {}
 
 
 def test_signatures_name_settings_and_version():
-    found = evaluation.signatures()
+    found = METRICS.signatures()
     version = sacrebleu.__version__
     assert found["bleu"] == f"nrefs:1|case:mixed|eff:no|tok:13a|smooth:exp|version:{version}"
     assert found["chrf"].startswith("nrefs:1|case:mixed|eff:yes|nc:6|nw:0|space:no")

@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from penstock.models.sequence_to_sequence import task as task_module
+from penstock.models.sequence_to_sequence.config import Decode
 from penstock.models.text.translation.config import Config
 from penstock.models.text.translation.task import Task
 from penstock.pipelines.features import Text
@@ -108,7 +110,11 @@ def test_every_text_has_an_answer_with_an_end(served, name):
 
 def test_a_text_that_is_cleaned_to_another_has_its_answer(served):
     assert served("  one\ttwo\n")["text"] == served("one two")["text"]
-    assert served("three" + " two" * 99)["text"] == served("three two t")["text"]  # 12 tokens
+    assert served("three" + " two" * 99)["text"] == served("three two tw")["text"]  # 12 tokens
+
+
+def test_a_source_that_is_cut_has_no_complete_answer(served):
+    assert served("one two", "one" + " two" * 99)["complete"].tolist() == [True, False]
 
 
 def test_an_answer_is_the_same_alone_and_among_others(served):
@@ -149,4 +155,25 @@ def test_explanations_are_maps_of_attention(task, signatures):
     assert first["source"] == list("three")
     assert "".join(first["target"]) == "drei[END]"
     assert np.array(first["weights"]).shape == (len(first["target"]), 5)
-    assert len(found[1]["attention"]["source"]) <= 12
+    assert len(found[1]["attention"]["source"]) == 12
+
+
+def test_maps_of_attention_that_are_cut_say_what_is_left(task, signatures, monkeypatch):
+    monkeypatch.setattr(task_module, "MOST_MAPPED", 3)
+    state = State({"source": Text(), "target": Text()}, {"subwords": SUBWORDS})
+    [found] = task.explain(signatures, {"source": np.array([b"three"], object)}, {}, state)
+    assert found["attention"]["source"] == ["t", "h", "r", "…"]
+    weights = np.array(found["attention"]["weights"])
+    assert weights.shape == (3, 4)
+    np.testing.assert_allclose(weights.sum(axis=1), 1.0, atol=1e-3)
+
+
+def test_no_ratio_is_too_large(task, monkeypatch):
+    config = task.config.model_copy(update={"decode": Decode(max_ratio=1e9)})
+    monkeypatch.setattr(task, "config", config)
+    limits = []
+    monkeypatch.setattr(
+        task_module.search, "beam", lambda model, source, limit, **rest: limits.append(limit)
+    )
+    task._answers(None, tf.constant([[5, 6, 7]]))
+    assert limits[0].numpy().tolist() == [12]

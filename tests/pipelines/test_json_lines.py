@@ -147,7 +147,7 @@ def test_split_on_is_refused(tmp_path):
 
 def test_lists_of_texts_are_joined_where_that_is_asked_for(read):
     lines = [
-        '{"s": ["a b.", "c"], "t": ["x"]}',
+        '{"s": ["a\\nb.", "c"], "t": ["x"]}',
         '{"s": "one", "t": []}',
         '{"s": [], "t": ["y", "z"]}',
     ]

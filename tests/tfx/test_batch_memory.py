@@ -14,10 +14,12 @@ from penstock.tfx.training import batch_memory
 LARGEST = [(64, {"inputs/source": 24, "targets": 16}), (8, {"inputs/source": 4096, "targets": 512})]
 
 
-def opened(largest=LARGEST):
+def opened(largest=LARGEST, tokens=None):
     bounds = [lengths for _, lengths in largest if lengths] or None
     totals = bounds and dict.fromkeys(bounds[0], 1)
-    return SimpleNamespace(largest=lambda: largest, bounds=bounds, totals=totals or {})
+    return SimpleNamespace(
+        largest=lambda: largest, bounds=bounds, totals=totals or {}, tokens_per_batch=tokens
+    )
 
 
 class Quadratic(Task):
@@ -53,6 +55,15 @@ def test_how_many_would_fit_is_said(one_gigabyte):
         ValueError, match=r"Lower `train.batch_size` \(about 25 would fit\), or set"
     ):
         batch_memory.check(Quadratic(TaskConfig()), None, opened([(200, lengths)]), on_cpu=True)
+
+
+def test_with_a_budget_of_tokens_that_is_what_is_to_be_lowered(one_gigabyte):
+    """Of the batch above 25 examples fit: 2,500 tokens."""
+    batches = opened([(200, {"inputs/source": 100, "targets": 100})], tokens=20_000)
+    with pytest.raises(
+        ValueError, match=r"Lower `train.buckets.tokens_per_batch` \(about 2,500 would"
+    ):
+        batch_memory.check(Quadratic(TaskConfig()), None, batches, on_cpu=True)
 
 
 def test_an_accelerator_and_a_task_that_does_not_know_are_not_checked(one_gigabyte):

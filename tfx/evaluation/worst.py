@@ -38,6 +38,8 @@ def find(rows: Iterator[dict]) -> Worst:
     if first is None:
         return Worst([], None, None)
     by = next((name for name in HIGHEST_FIRST if name in first), None)
+    if by == "error_rate" and "hypothesis" not in first:  # a raw feature of that name
+        by = next((name for name in HIGHEST_FIRST[1:] if name in first), None)
     counted = _Wrong()
     rows = counted.count(chain([first], rows))
     if by:

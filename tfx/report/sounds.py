@@ -19,8 +19,8 @@ WIDTH, WAVE_HEIGHT, SPECTROGRAM_HEIGHT = 240, 40, 72
 """In CSS pixels, which are the spectrogram's own."""
 MOST_SECONDS = 30.0
 """Of a recording are drawn."""
-MOST_PLAYED_BYTES, MOST_PLAYED_CHARACTERS = 120_000, 500_000
-"""Of one recording, and of all that are shown together as data URIs."""
+MOST_PLAYED_BYTES, MOST_PLAYED_CHARACTERS = 320_000, 3_000_000
+"""Of one recording, ten seconds at 16 kHz, and of all that are shown together as data URIs."""
 WINDOW_MS, RANGE_DB = 25, 80
 _COLORS = (255 * colormaps["magma"](np.arange(256))[:, :3]).astype(np.uint8)
 

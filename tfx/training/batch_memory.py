@@ -33,7 +33,7 @@ def check(task: Task, state, batches: Batches, on_cpu: bool) -> None:
             "The largest batch must fit into memory. Expected: at most "
             f"{_gigabytes(free)}, which this machine has left. Received: about "
             f"{_gigabytes(needed)} for {_shape(size, lengths)}. "
-            f"{_remedy(batches, int(size * free / needed))}"
+            f"{_remedy(batches, int(size * free / needed), lengths)}"
         )
 
 
@@ -71,11 +71,14 @@ def _shape(size, lengths) -> str:
     return f"{size:,} examples" + (f" padded to the lengths {padded}" if padded else "")
 
 
-def _remedy(batches, fitting: int | None) -> str:
-    """What to lower; `fitting` is how many examples would fit, None where that is unknown."""
+def _remedy(batches, fitting: int | None, lengths=None) -> str:
+    """What to lower; `fitting` is how many examples of `lengths` would fit, None where it is unknown."""
     cut = "cut long examples in the task's preparation" if batches.totals else "use a smaller model"
     if fitting == 0:
         return f"Not even one example fits: {cut}, or use a smaller model or a larger machine."
+    if batches.tokens_per_batch:
+        tokens = f" (about {fitting * max(lengths.values()):,} would fit)" if fitting else ""
+        return f"Lower `train.buckets.tokens_per_batch`{tokens}; or {cut}."
     size = "Lower `train.batch_size`" + (f" (about {fitting:,} would fit)" if fitting else "")
     if batches.bounds:
         size += ", or set `train.buckets.tokens_per_batch` so that long examples come in fewer"

@@ -76,11 +76,15 @@ def _waveform(encoded, rate_hz, longest, keep):
 
 
 def padded(recordings, longest: int | None = None):
-    """Ragged int16 [batch, (samples)] -> dense [batch, longest], or as long as the longest of them.
+    """Ragged int16 [batch, (samples)] -> dense [batch, longest], or as long as the longest, at least 1.
 
     Zeros behind the end. What is dense comes from the input pipeline, which has padded it, and stays
     as it is.
     """
     if not isinstance(recordings, tf.RaggedTensor):
         return recordings
+    if longest is None:
+        # Of a batch without recordings too: no layer has to stand a length of 0.
+        length = tf.maximum(recordings.bounding_shape(axis=1), 1)
+        return recordings.to_tensor(shape=tf.stack([-1, length]))
     return recordings.to_tensor(shape=[None, longest])

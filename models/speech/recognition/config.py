@@ -134,12 +134,12 @@ class Beam(Section):
 
     `beam_size` beginnings are followed at a time (Graves and Jaitly 2014, without a language model).
     Recordings that have not begun `max_seconds` after the network has answered get the greedy answer,
-    which says that it is not complete; null: all are searched.
+    which says that it is not complete; the search of one recording is not interrupted.
     """
 
     type: Literal["beam"]
-    beam_size: PositiveInt = 16
-    max_seconds: PositiveFloat | None = None
+    beam_size: Annotated[int, Field(ge=1, le=1000)] = 16
+    max_seconds: PositiveFloat = 60.0
 
 
 class Config(TaskConfig):

@@ -8,10 +8,10 @@ int32 [batch, (tokens)], from 1 on.
 
 import tensorflow as tf
 
-from penstock.models.preparation import Preparation, feature_of_kind
+from penstock.models.preparation import Preparation, feature_of_kind, needed_text
 from penstock.models.speech.front_end.waveforms import beginnings, whole_lengths
 from penstock.models.speech.recognition import transcripts
-from penstock.pipelines.features import Audio, Features, Text
+from penstock.pipelines.features import Audio, Features
 
 
 class Data(Preparation):
@@ -23,16 +23,7 @@ class Data(Preparation):
 
     def target_features(self, source: Features) -> Features:
         name = self.prepare.text_feature
-        found = feature_of_kind(source, name, Text, "prepare.text_feature")
-        if found.optional:
-            raise ValueError(
-                "`prepare.text_feature` must name a text that every example has. Received: "
-                f"`{name}`, which some examples lack. Tell the source that it is needed with "
-                f"`data.source.features={{{name}: {{kind: text}}}}` (of a manifest, "
-                "`data.source.rows.features`): rows without one are then bad records, which go to the "
-                "quarantine."
-            )
-        return {name: found}
+        return {name: needed_text(source, name, "prepare.text_feature")}
 
     def analyzers(self, source: Features) -> dict:
         del source
@@ -56,8 +47,8 @@ class Data(Preparation):
         longest = tf.reduce_max(tf.concat([lengths, [0]], 0))
         text = (
             f"A recording with a transcript must last at most `prepare.max_seconds` ({limit:g}), or its "
-            "text would not fit what is left of it. Raise it, or set "
-            f"`data.source.max_seconds={limit:g}`, which sends such recordings to the quarantine. "
+            "text would not fit what is left of it. Raise it, or leave such recordings out of the data "
+            "(sources of recordings have `max_seconds`, which sends them to the quarantine). "
             "Received, in seconds:"
         )
         check = tf.debugging.Assert(

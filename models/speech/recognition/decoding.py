@@ -34,9 +34,6 @@ def beam(log_probabilities, frames, config: Beam):
         ids: as of `greedy`; score: float32 [batch], ln of the probability of the text, summed over the
         alignments that were followed; complete: bool [batch], False where time was over.
     """
-    if config.max_seconds is None:
-        ids, score = _searched(log_probabilities, frames, config.beam_size)
-        return ids, score, tf.ones_like(frames, tf.bool)
     ids, score = greedy(log_probabilities, frames)
     with tf.control_dependencies([log_probabilities]):
         end = tf.timestamp() + config.max_seconds

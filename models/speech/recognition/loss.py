@@ -9,6 +9,7 @@ from keras import ops
 from penstock.models.speech.recognition.layers import NEVER
 
 BLANK = 0
+"""The id of CTC's blank; `transcripts.BLANK`, which imports TensorFlow."""
 
 
 @keras.saving.register_keras_serializable(package="penstock")
@@ -18,8 +19,8 @@ class CTC(keras.losses.CTC):
     `keras.losses.CTC`, which counts all frames of the batch: those behind the end of a recording are
     blanks for certain (`layers.BlankBehindEnd`) and so change nothing. An example whose text has no
     alignment, as the recording has fewer frames than tokens (and a blank between equal ones), has an
-    infinite loss: it counts as 0 here, teaches nothing, and the metric `unalignable` says how many
-    there are.
+    infinite loss: it teaches nothing and does not count in the mean over the batch, and the metric
+    `unalignable` says how many there are.
 
     Args:
         sparse: whether TensorFlow's operation for sparse labels computes it: only on TensorFlow and
@@ -36,7 +37,10 @@ class CTC(keras.losses.CTC):
         # Not only afterwards: the gradient of an infinite loss would be no number.
         y_true = ops.where(fits[:, None], y_true, ops.zeros_like(y_true))
         loss = _of_sparse(y_true, y_pred) if self.sparse else super().call(y_true, y_pred)
-        return ops.where(fits, loss, ops.zeros_like(loss))
+        counts = ops.cast(fits, loss.dtype)
+        share = ops.cast(ops.size(counts), loss.dtype) / ops.maximum(ops.sum(counts), 1.0)
+        # The mean that follows divides by all examples.
+        return ops.where(fits, loss * share, ops.zeros_like(loss))
 
     def get_config(self):
         return {**super().get_config(), "sparse": self.sparse}

@@ -117,8 +117,9 @@ class Task(task.Task, Data):
         def transcript(features):
             inputs = self.prepare_inputs(features, state)
             log_probabilities, frames, complete = self._heard(model, inputs)
-            # Between two words there is a frame of its own.
-            max_words = (self.config.max_frames + 1) // 2
+            max_words = self.config.max_frames
+            if self.prepare.tokens == "characters":  # between two words there is a frame of its own
+                max_words = (max_words + 1) // 2
             words, first, last, count = decoding.words_and_times(
                 log_probabilities, frames, self._token_texts(state), max_words
             )

@@ -26,7 +26,7 @@ class Prepare(TextPairPrepare):
 
 class Baselines(Section):
     """What the summaries are compared with: the first `lead_sentences` of the document, and a random
-    sentence of about as many words as the summary."""
+    sentence of as many words as the reference."""
 
     lead_sentences: PositiveInt = 1
 

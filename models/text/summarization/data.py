@@ -6,7 +6,7 @@ learned.
 
 import tensorflow as tf
 
-from penstock.models.preparation import feature_of_kind
+from penstock.models.preparation import needed_text
 from penstock.models.sequence_to_sequence.data import TextPairs
 from penstock.pipelines.features import Features, Sequence, Text
 
@@ -16,7 +16,7 @@ class Data(TextPairs):
 
     def target_features(self, source: Features) -> Features:
         name = self.prepare.target_feature
-        found = feature_of_kind(source, name, (Text, Sequence), "prepare.target_feature")
+        found = needed_text(source, name, "prepare.target_feature", (Text, Sequence))
         if isinstance(found, Sequence) and not isinstance(found.of, Text):
             raise ValueError(
                 f"`prepare.target_feature` must name a text or a sequence of texts. Received: `{name}`, "

@@ -4,10 +4,8 @@ Joins preparation, networks and search of `penstock/models/sequence_to_sequence/
 measured by. A request carries one document for each example; the answer is its summary.
 """
 
-import numpy as np
-
 from penstock.models.by_length import by_length, words_of
-from penstock.models.sequence_to_sequence.task import TextToText, texts
+from penstock.models.sequence_to_sequence.task import TextToText, text_columns, texts
 from penstock.models.text.summarization import evaluation
 from penstock.models.text.summarization.data import Data
 
@@ -17,6 +15,7 @@ class Task(TextToText, Data):
 
     summary_columns = evaluation.COLUMNS
     proportions = ("complete",)
+    needs_whole_source = False
 
     def evaluate_batch(self, decoded, targets, features, state):
         """source, hypothesis, reference (the first): str; complete: bool; and see
@@ -28,9 +27,7 @@ class Task(TextToText, Data):
         first = [several[0] if several else "" for several in references]
         lead = self.config.baselines.lead_sentences
         return {
-            "source": np.array(documents, np.str_),
-            "hypothesis": np.array(hypotheses, np.str_),
-            "reference": np.array(first, np.str_),
+            **text_columns(source=documents, hypothesis=hypotheses, reference=first),
             "complete": decoded["complete"],
             **evaluation.example_columns(documents, hypotheses, references, lead),
         }

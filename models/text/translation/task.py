@@ -4,10 +4,8 @@ Joins preparation, networks and search of `penstock/models/sequence_to_sequence/
 translation is measured by. A request carries one text for each example; the answer is its translation.
 """
 
-import numpy as np
-
 from penstock.models.by_length import by_length, words_of
-from penstock.models.sequence_to_sequence.task import TextToText, texts
+from penstock.models.sequence_to_sequence.task import TextToText, text_columns, texts
 from penstock.models.text.translation import evaluation
 from penstock.models.text.translation.data import Data
 
@@ -18,33 +16,39 @@ class Task(TextToText, Data):
     summary_columns = evaluation.COLUMNS
     proportions = ("complete",)
 
+    def __init__(self, config):
+        super().__init__(config)
+        self._metrics = evaluation.Metrics(config.metrics.bleu_tokenizer, config.prepare.lowercase)
+
     def evaluate_batch(self, decoded, targets, features, state):
-        """source, hypothesis, reference: str; complete: bool; and see `evaluation.example_columns`."""
+        """source, hypothesis, reference: str; complete: bool; and see `evaluation.Metrics`."""
         del targets, state
         hypotheses = texts(decoded["text"])
         references = texts(features[self.prepare.target_feature])
         return {
-            "source": np.array(texts(features[self.prepare.source_feature]), np.str_),
-            "hypothesis": np.array(hypotheses, np.str_),
-            "reference": np.array(references, np.str_),
+            **text_columns(
+                source=texts(features[self.prepare.source_feature]),
+                hypothesis=hypotheses,
+                reference=references,
+            ),
             "complete": decoded["complete"],
-            **evaluation.example_columns(hypotheses, references),
+            **self._metrics.example_columns(hypotheses, references),
         }
 
     def summarise(self, columns, state):
-        """See `evaluation.summarise`."""
+        """See `evaluation.Metrics.summarise`."""
         del state
-        return evaluation.summarise(columns)
+        return self._metrics.summarise(columns)
 
     def details(self, columns, state):
         """The metrics' signatures, and BLEU by the length of the source."""
         del state
         return {
-            "signatures": evaluation.signatures(),
+            "signatures": self._metrics.signatures(),
             "by_length": by_length(
                 columns,
                 words_of(columns["source"].tolist()),
-                lambda part: evaluation.summarise(part)["bleu"],
+                lambda part: self._metrics.summarise(part)["bleu"],
                 unit="words of the source",
                 metric="BLEU",
             ),
