@@ -85,6 +85,12 @@ def test_of_a_long_recording_the_beginning_is_heard(served):
 
 
 @pytest.mark.parametrize("signature", ["serving_default", "transcript"])
+def test_no_recordings_at_all_are_answered(served, signature):
+    found = served[signature](audio=tf.zeros([0], tf.string))
+    assert {value.shape[0] for value in found.values()} == {0}
+
+
+@pytest.mark.parametrize("signature", ["serving_default", "transcript"])
 def test_what_else_is_in_a_request_changes_no_answer(served, signature):
     short, long = wav(tune(1700)), wav(tune(4000, 1))
     alone = answer(served, short, signature=signature)

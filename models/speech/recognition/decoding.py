@@ -23,8 +23,18 @@ def greedy(log_probabilities, frames):
     is_frame = tf.sequence_mask(frames, tf.shape(log_probabilities)[1])
     best = tf.reduce_max(log_probabilities, axis=-1)
     score = tf.reduce_sum(tf.where(is_frame, best, 0.0), axis=1)
-    ids, _ = keras.ops.ctc_decode(log_probabilities, frames, "greedy", mask_index=BLANK)
-    return ids[0], score
+    # The operation refuses a batch without any row.
+    count = tf.shape(frames)[0]
+    logits, lengths = at_least_one(log_probabilities), tf.maximum(at_least_one(frames), 1)
+    ids, _ = keras.ops.ctc_decode(logits, lengths, "greedy", mask_index=BLANK)
+    return ids[0][:count], score
+
+
+def at_least_one(rows):
+    """A batch of any shape [batch, ...]; an empty one becomes one row of zeros."""
+    more = tf.cast(tf.shape(rows)[0] == 0, tf.int32)
+    paddings = tf.pad([[0, more]], [[0, len(rows.shape) - 1], [0, 0]])
+    return tf.ensure_shape(tf.pad(rows, paddings), [None, *rows.shape[1:]])
 
 
 def beam(log_probabilities, frames, config: Beam):

@@ -139,8 +139,10 @@ class Task(task.Task, Data):
         """ln of probabilities [batch, frames, ids], frames int32 [batch], complete bool [batch]."""
         longest = self.prepare.max_samples
         lengths = tf.minimum(inputs["lengths"], longest)
-        waveforms = padded(inputs["waveforms"])
-        logits = model({"waveforms": waveforms, "lengths": lengths}, training=False)
+        # A request without recordings is one that no spectrogram can be made of.
+        fed = {"waveforms": padded(inputs["waveforms"]), "lengths": lengths}
+        fed = {name: decoding.at_least_one(rows) for name, rows in fed.items()}
+        logits = model(fed, training=False)[: tf.shape(lengths)[0]]
         frames = -(-lengths // self.config.samples_per_frame)
         log_probabilities = tf.nn.log_softmax(tf.cast(logits, tf.float32))
         return log_probabilities, frames, inputs["lengths"] <= longest
