@@ -91,7 +91,7 @@ def generated(feature, index: int, generator, spoken: bool):
     if isinstance(feature, Text):
         return f"{generator.choice(WORDS)} film {generator.choice(WORDS)} !"
     if isinstance(feature, Sequence):
-        return [generated(feature.of, index, generator)]
+        return [generated(feature.of, index, generator, spoken)]
     assert isinstance(feature, Label), f"Say here how a {feature.kind} is generated."
     return index % len(feature.names)
 
