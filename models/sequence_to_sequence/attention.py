@@ -6,8 +6,6 @@
 import keras
 from keras import layers, ops
 
-SCORES = ("additive", "multiplicative")
-
 
 @keras.saving.register_keras_serializable(package="penstock")
 class SourceAttention(layers.Layer):

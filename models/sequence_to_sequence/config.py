@@ -4,12 +4,10 @@ from typing import Annotated, Literal
 
 from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, model_validator
 
+from penstock.models.classification.config import Fraction
 from penstock.models.config import TaskConfig
 from penstock.pipelines.config import Config as Section
-
-Fraction = Annotated[float, Field(ge=0.0, lt=1.0)]
-LEAST_SUBWORDS = 261
-"""A subword vocabulary has 4 special tokens, 256 bytes and at least one merge."""
+from penstock.pipelines.transform.subwords import LEAST_SUBWORDS
 
 
 class TextPairPrepare(Section):

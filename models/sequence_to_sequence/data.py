@@ -13,6 +13,7 @@ so that no attention ever divides by nothing.
 import tensorflow as tf
 
 from penstock.models.preparation import Preparation, needed_text
+from penstock.models.token_ids import at_least_one
 from penstock.pipelines.features import Features
 from penstock.pipelines.transform import subwords
 from penstock.pipelines.transform.analyzers import SubwordVocabulary
@@ -52,7 +53,7 @@ class TextPairs(Preparation):
     def prepare_inputs(self, features, state):
         """string [batch] -> ragged int32 [batch, (tokens)]."""
         ids = self._ids(features[self.prepare.source_feature], self.source_tokenizer(state))
-        return _at_least_one(ids[:, : self.prepare.max_source_tokens + 1])
+        return at_least_one(ids[:, : self.prepare.max_source_tokens + 1])
 
     def prepare_targets(self, features, state):
         """string [batch] -> ragged int32 [batch, (tokens)], END behind each that is not cut."""
@@ -95,10 +96,3 @@ class TextPairs(Preparation):
 
     def _ids(self, text, tokenizer):
         return tf.cast(tokenizer.tokenize(self.cleaned(text)), tf.int32)
-
-
-def _at_least_one(ids):
-    """Rows without a token have one, UNKNOWN."""
-    empty = tf.cast(ids.row_lengths() == 0, ids.row_splits.dtype)
-    unknown = tf.fill([tf.reduce_sum(empty)], tf.constant(UNKNOWN, ids.dtype))
-    return tf.concat([ids, tf.RaggedTensor.from_row_lengths(unknown, empty)], axis=1)

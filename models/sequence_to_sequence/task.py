@@ -17,6 +17,7 @@ from penstock.models.sequence_to_sequence.activations import activation_bytes
 from penstock.models.sequence_to_sequence.config import Transformer
 from penstock.models.sequence_to_sequence.data import END, PADDING, START
 from penstock.models.sequence_to_sequence.loss import TokenAccuracy, TokenCrossEntropy
+from penstock.models.token_ids import padded
 from penstock.pipelines.transform.subwords import SPECIAL_TOKENS, unprintable
 
 SPARE_TOKENS = 10
@@ -162,21 +163,6 @@ class TextToText(task.Task):
         if config.beam_size == 1:
             return search.greedy(model, source, limits, **limit)
         return search.beam(model, source, limits, beam_size=config.beam_size, **limit)
-
-
-def padded(ids, length: int | None = None):
-    """Ragged int [batch, (tokens)] -> dense [batch, length], or as long as the longest row, at least 1.
-
-    What is dense comes from the input pipeline, which has padded it to the bound of a bucket; what is
-    behind `length` there is padding alone, and is cut off.
-    """
-    if isinstance(ids, tf.RaggedTensor):
-        if length is None:
-            # Of a batch without examples too: no layer has to stand a length of 0.
-            length = tf.maximum(ids.bounding_shape(axis=1), 1)
-        dense = ids.to_tensor(PADDING, shape=tf.stack([-1, tf.cast(length, tf.int64)]))
-        return tf.ensure_shape(dense, [ids.shape[0], length if isinstance(length, int) else None])
-    return ids if length is None else ids[:, :length]
 
 
 def texts(values) -> list[str]:

@@ -41,6 +41,8 @@ def _alphabet() -> tuple[str, ...]:
 
 
 ALPHABET = _alphabet()
+LEAST_SUBWORDS = len(SPECIAL_TOKENS) + len(ALPHABET) + 1
+"""Of a vocabulary: the special tokens, the bytes, and at least one merge."""
 _BYTES = {character: byte for byte, character in enumerate(ALPHABET)}
 
 

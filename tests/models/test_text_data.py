@@ -8,7 +8,8 @@ import tensorflow as tf
 from pydantic import ValidationError
 
 from penstock.models.text.classification.config import Config, Prepare
-from penstock.models.text.classification.data import Data, padded
+from penstock.models.text.classification.data import Data
+from penstock.models.token_ids import padded
 from penstock.pipelines.features import Label, Text
 from penstock.pipelines.transform.state import State
 from penstock.pipelines.transform.subwords import ALPHABET, SPECIAL_TOKENS, Subwords

@@ -6,9 +6,9 @@ import pytest
 import tensorflow as tf
 
 from penstock.models.text.classification.config import Config
-from penstock.models.text.classification.data import padded
 from penstock.models.text.classification.task import Task
 from penstock.models.text.classification.word_piece import Rules, WordPiece
+from penstock.models.token_ids import padded
 from penstock.pipelines.features import Label, Text
 from penstock.pipelines.transform.state import State
 

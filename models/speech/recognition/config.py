@@ -14,9 +14,8 @@ from penstock.models.speech.front_end.config import (
     spectrogram_faults,
 )
 from penstock.pipelines.config import Config as Section
+from penstock.pipelines.transform.subwords import LEAST_SUBWORDS
 
-LEAST_SUBWORDS = 261
-"""A subword vocabulary has 4 special tokens, 256 bytes and at least one merge."""
 Pair = tuple[PositiveInt, PositiveInt]
 """Frames, mel bands."""
 

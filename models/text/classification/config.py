@@ -14,9 +14,7 @@ from penstock.models.classification.config import (
 )
 from penstock.models.preset_files import is_directory_name, preset_faults, preset_files
 from penstock.pipelines.config import Config as Section
-
-LEAST_SUBWORDS = 261
-"""A subword vocabulary has 4 special tokens, 256 bytes and at least one merge."""
+from penstock.pipelines.transform.subwords import LEAST_SUBWORDS
 
 
 class Prepare(LabelPrepare):

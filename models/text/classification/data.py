@@ -15,11 +15,10 @@ import tensorflow as tf
 from penstock.models.classification.labels import Labels
 from penstock.models.preparation import feature_of_kind
 from penstock.models.text.classification import preset
+from penstock.models.token_ids import UNKNOWN, at_least_one
 from penstock.pipelines.features import Features, Text
-from penstock.pipelines.transform import subwords
 from penstock.pipelines.transform.analyzers import SubwordVocabulary, Vocabulary
 
-PADDING, UNKNOWN = subwords.PADDING, subwords.UNKNOWN
 RESERVED = 2
 
 _LETTERS = r"[^\p{P}\p{S}\p{Z}]+"
@@ -88,21 +87,3 @@ class Data(Labels):
         if self.prepare.punctuation == "remove":
             text = tf.strings.regex_replace(text, _CUTS["remove"], r" \1 ")
         return text
-
-
-def at_least_one(ids):
-    """Ragged int [batch, (tokens)] -> the same, rows without a token have one, UNKNOWN."""
-    empty = tf.cast(ids.row_lengths() == 0, ids.row_splits.dtype)
-    unknown = tf.fill([tf.reduce_sum(empty)], tf.constant(UNKNOWN, ids.dtype))
-    return tf.concat([ids, tf.RaggedTensor.from_row_lengths(unknown, empty)], axis=1)
-
-
-def padded(ids, length: int | None = None):
-    """Ragged int [batch, (tokens)] -> dense [batch, length], or as long as the longest row.
-
-    What is dense comes from the input pipeline, which has padded it to the boundary of a bucket;
-    what is behind `length` there is padding alone, and is cut off.
-    """
-    if isinstance(ids, tf.RaggedTensor):
-        return ids.to_tensor(PADDING, shape=[None, length])
-    return ids if length is None else ids[:, :length]

@@ -13,7 +13,8 @@ from penstock.models.classification.classifier import Classifier
 from penstock.models.text.classification import embeddings, networks, preset
 from penstock.models.text.classification.config import Preset
 from penstock.models.text.classification.contributions import contributions
-from penstock.models.text.classification.data import Data, padded
+from penstock.models.text.classification.data import Data
+from penstock.models.token_ids import padded
 
 _LOG = logging.getLogger(__name__)
 EXPLAINED_WORDS = 100
