@@ -53,7 +53,15 @@ class Source(scanned_rows.ScannedSource):
                         found[name] = TypedColumn(name, missing, is_label)
                     found[name].add(cells)
                     times[name] += len(cells)
+        self._check_join(found)
         return {name: _feature(found[name], times[name] < total) for name in found}
+
+    def _check_join(self, found):
+        if unknown := [name for name in self.join if found and name not in found]:
+            raise ValueError(
+                f"`data.source.join` must name columns that are there: {', '.join(found)}. "
+                f"Received: {', '.join(unknown)}. Correct the name."
+            )
 
     def parts(self, file: DataFile) -> Iterator[object]:
         """See `line_files.parts`."""

@@ -158,3 +158,8 @@ def test_lists_of_texts_are_joined_where_that_is_asked_for(read):
     assert [(r.index, "'s', which is to be joined, is no list" in r.reason) for r in bad] == [
         (3, True)
     ]
+
+
+def test_a_column_to_be_joined_that_is_not_there_is_said(read):
+    with pytest.raises(ValueError, match=r"`data\.source\.join` .*: s, t\. Received: sentences"):
+        read(['{"s": ["a"], "t": "b"}'], join={"sentences": "\n"})
