@@ -8,7 +8,7 @@ import json
 import numpy as np
 
 from penstock.pipelines import example_codec, examples, tfrecord
-from penstock.pipelines.features import Audio, Text
+from penstock.pipelines.features import Audio, Label, Text
 from penstock.pipelines.media import audio_files
 from penstock.tfx.report.collect import Run
 
@@ -40,12 +40,14 @@ def translator(folder) -> Run:
 
 
 def recogniser(folder) -> Run:
-    """One second of sound, two words, the second of which is wrong."""
+    """One second of sound by one of two speakers, two words, the second of which is wrong."""
     sound = audio_files.from_samples(0.1 * np.sin(np.arange(8000)), 8000)
     rows = [{"hypothesis": "one <two>", "reference": "one ten", "error_rate": 0.5}]
+    rows[0]["speaker"] = "ann"
     times = {"0": {"times": [["one", 0.1, 0.3], ["<two>", 0.5, 0.8]]}}
-    values = [{"audio": sound, "said": "one ten"}]
-    return _run(folder, {"audio": Audio(), "said": Text()}, values, rows, times, {})
+    values = [{"audio": sound, "said": "one ten", "speaker": 0}]
+    features = {"audio": Audio(), "said": Text(), "speaker": Label(names=("ann", "bob"))}
+    return _run(folder, features, values, rows, times, {})
 
 
 def _run(folder, features, values, rows, said, details) -> Run:

@@ -181,3 +181,5 @@ def test_the_page_of_a_recogniser(made_answers, tmp_path):
     assert "Under a spectrogram stand the words" in shown
     assert "<dt>source</dt>" not in shown
     assert "<dt>audio</dt>" not in shown
+    # It is a feature, and a column of the rows.
+    assert shown.count("<dt>speaker</dt><dd>ann</dd>") == 1

@@ -91,7 +91,7 @@ def _rows(path: Path) -> Iterator[dict]:
 def _row(row: dict, example: dict | None, said: dict | None) -> dict:
     answer, said = sentences.of_row(row), said if isinstance(said, dict) else {}
     facts = [
-        (name, formats.label(formats.value(entry), 80))
+        (formats.label(name), formats.label(formats.value(entry), 80))
         for name, entry in row.items()
         if name not in SEEN_BY_NAME and not name.endswith("_id")
         if not answer or _says_something(name, entry)
@@ -108,7 +108,7 @@ def _row(row: dict, example: dict | None, said: dict | None) -> dict:
         "sentences": answer,
         "attention": attention.section(said.get("attention")),
         "spoken": spoken.picture(said.get("times"), sound["seconds"]) if sound else None,
-        "described": _described(example, answer),
+        "described": _described(example, answer, facts[:MOST_FACTS]),
     }
 
 
@@ -117,7 +117,7 @@ def _says_something(name: str, entry) -> bool:
     return name in SAID_OF_SENTENCES or (isinstance(entry, str) and name not in sentences.COLUMNS)
 
 
-def _described(example: dict | None, answer: dict | None) -> list[tuple[str, str]]:
+def _described(example: dict | None, answer: dict | None, facts: list) -> list[tuple[str, str]]:
     """The features of an example that its card does not show otherwise.
 
     The texts of an example whose answer is a text are those that are compared.
@@ -126,7 +126,7 @@ def _described(example: dict | None, answer: dict | None) -> list[tuple[str, str
         return []
     shown = {formats.label(name) for name in example["texts"]} if answer else set()
     shown |= set(example["recordings"]) if example["sound"] else set()
-    return [(name, text) for name, text in example["facts"] if name not in shown]
+    return [fact for fact in example["facts"] if fact[0] not in shown and fact not in facts]
 
 
 def _marked(example: dict | None, said: dict) -> dict[str, dict]:
