@@ -4,6 +4,10 @@ from pathlib import Path
 
 from penstock.pipelines.config import Config
 
+LEAST_SECONDS = 10.0
+"""Of a search for an answer: a model is exported, and validated, if it gives the answers to its golden
+records again, all at once, on a machine that may be busy."""
+
 
 class TaskConfig(Config):
     """The sections of a config that belong to the task, each a field with its defaults.

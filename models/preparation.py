@@ -108,10 +108,13 @@ def needed_text(
     """
     found = feature_of_kind(source, name, kinds, setting)
     if found.optional:
+        needed = (
+            "{kind: sequence, of: {kind: text}}" if found.kind == "sequence" else "{kind: text}"
+        )
         raise ValueError(
             f"`{setting}` must name a text that every example has. Received: `{name}`, which some "
             f"examples lack. Tell the source that it is needed with "
-            f"`data.source.features={{{name}: {{kind: {found.kind}}}}}` (of a manifest, "
+            f"`data.source.features={{{name}: {needed}}}` (of a manifest, "
             "`data.source.rows.features`): rows without one are then bad records, which go to the "
             "quarantine."
         )

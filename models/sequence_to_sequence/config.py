@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, model_validator
 
 from penstock.models.classification.config import Fraction
-from penstock.models.config import TaskConfig
+from penstock.models.config import LEAST_SECONDS, TaskConfig
 from penstock.pipelines.config import Config as Section
 from penstock.pipelines.transform.subwords import LEAST_SUBWORDS
 
@@ -15,8 +15,9 @@ class TextPairPrepare(Section):
 
     Tokens are subwords (byte-level BPE: any script, no unknown tokens), found in the training split:
     one vocabulary of `vocabulary_size` for both texts (shared), or one of that size for each
-    (separate). Of a source the first `max_source_tokens` are read. A target that is longer than
-    `max_target_tokens` is learned up to there; an answer is no longer than that.
+    (separate). Of a source the first `max_source_tokens` are read; of a longer one one more is kept,
+    which says so and counts in `train.buckets`: their last boundary must reach to it. A target that is
+    longer than `max_target_tokens` is learned up to there; an answer is no longer than that.
     """
 
     source_feature: str = "source"
@@ -101,14 +102,14 @@ class Decode(Section):
     the best by log-probability / ((5 + tokens) / 6) ** `length_penalty` is the answer (Wu et al.,
     arXiv:1609.08144, equation 14). An answer ends at the latest after `max_target_tokens` tokens and
     after `max_ratio` times as many as the source has and 10 more; a search ends after `max_seconds`,
-    which for a large batch on a slow machine must be enough. What was cut by a limit says
-    `complete: false`.
+    which are there so that nothing hangs: they must be enough for a large batch on a slow machine. What
+    was cut by a limit says `complete: false`.
     """
 
     beam_size: Annotated[int, Field(ge=1, le=64)] = 4
     length_penalty: NonNegativeFloat = 1.0
     max_ratio: PositiveFloat = 3.0
-    max_seconds: PositiveFloat = 60.0
+    max_seconds: Annotated[float, Field(ge=LEAST_SECONDS)] = 60.0
 
 
 class TextPairConfig(TaskConfig):

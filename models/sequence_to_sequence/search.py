@@ -98,10 +98,13 @@ def beam(
     )
     until = tf.timestamp() + max_seconds
 
+    def is_open(place, total, best):
+        bound = tf.reduce_max(total, axis=1) / _length_penalty(limits, length_penalty)
+        return (bound > best["score"]) & (place < limits)
+
     def going_on(place, alive, total, best, cache):
         del alive, cache
-        bound = tf.reduce_max(total, axis=1) / _length_penalty(limits, length_penalty)
-        open_ones = tf.reduce_any((bound > best["score"]) & (place < limits))
+        open_ones = tf.reduce_any(is_open(place, total, best))
         return open_ones & (place < longest) & (tf.timestamp() < until)
 
     def step(place, alive, total, best, cache):
@@ -149,7 +152,8 @@ def beam(
     return Answers(
         _without_end(tf.where(none[:, None], alive[:, 0], best["ids"])),
         tf.where(none, left, best["score"]),
-        best["complete"],
+        # What is still open here was ended by the clock.
+        best["complete"] & ~is_open(place, total, best),
     )
 
 

@@ -8,7 +8,6 @@ is a text, its score, and whether it is complete.
 import math
 
 import keras
-import numpy as np
 import tensorflow as tf
 
 from penstock.models import task
@@ -17,13 +16,14 @@ from penstock.models.sequence_to_sequence.activations import activation_bytes
 from penstock.models.sequence_to_sequence.config import Transformer
 from penstock.models.sequence_to_sequence.data import END, PADDING, START
 from penstock.models.sequence_to_sequence.loss import TokenAccuracy, TokenCrossEntropy
+from penstock.models.text_columns import texts
 from penstock.models.token_ids import padded
 from penstock.pipelines.transform.subwords import SPECIAL_TOKENS, unprintable
 
 SPARE_TOKENS = 10
 """That an answer may have beyond `decode.max_ratio`, so that a source of one word can have one of five."""
-MOST_MAPPED = 40
-"""Tokens of a source and of an answer that a map of attention shows."""
+MOST_SOURCE, MOST_TARGET = 29, 40
+"""Tokens in a map of attention. The report draws 30: of a longer source the last stands for the rest."""
 
 
 class TextToText(task.Task):
@@ -145,14 +145,18 @@ class TextToText(task.Task):
             answer = signatures["attention"](**{name: tf.constant([text])})
             source = texts(answer["source_tokens"][0].numpy())
             target = texts(answer["target_tokens"][0].numpy())
-            target = [piece for piece in target if piece][:MOST_MAPPED]
-            weights = answer["attention"][0].numpy()[: len(target), :MOST_MAPPED]
+            target = [piece for piece in target if piece][:MOST_TARGET]
+            weights = answer["attention"][0].numpy()[: len(target), :MOST_SOURCE]
             rows = [[round(float(weight), 4) for weight in row] for row in weights]
-            if len(source) > MOST_MAPPED:  # what is left of the weights
-                source = [*source[:MOST_MAPPED], "…"]
+            if len(source) > MOST_SOURCE:  # what is left of the weights
+                source = [*source[:MOST_SOURCE], "…"]
                 rows = [[*row, round(max(0.0, 1.0 - sum(row)), 4)] for row in rows]
             found.append({"attention": {"source": source, "target": target, "weights": rows}})
         return found
+
+    def cased(self, references: list[str]) -> list[str]:
+        """References as an answer could be like them: in lower case where that is learned."""
+        return [text.lower() for text in references] if self.prepare.lowercase else references
 
     def _answers(self, model, source) -> search.Answers:
         config = self.config.decode
@@ -163,20 +167,6 @@ class TextToText(task.Task):
         if config.beam_size == 1:
             return search.greedy(model, source, limits, **limit)
         return search.beam(model, source, limits, beam_size=config.beam_size, **limit)
-
-
-def texts(values) -> list[str]:
-    """UTF-8, bytes -> str; bytes that are none become U+FFFD."""
-    return [value.decode("utf-8", "replace") for value in values]
-
-
-def text_columns(**columns: list[str]) -> dict[str, np.ndarray]:
-    """Columns of texts by name. Of objects: an array of strings is as wide as its longest text."""
-    found = {}
-    for name, values in columns.items():
-        found[name] = np.empty(len(values), object)
-        found[name][:] = values
-    return found
 
 
 def _pieces(ids, subwords):

@@ -81,7 +81,8 @@ class Transformer(Network):
         self.source_embedding = self.target_embedding
         if not shared_embedding:
             self.source_embedding = embedding(num_source_ids, dim, True, "source_embedding")
-        self.positions = keras_hub.layers.SinePositionEncoding(name="positions")
+        # In 16 bits places that are far from the beginning could not be told apart.
+        self.positions = keras_hub.layers.SinePositionEncoding(name="positions", dtype="float32")
         self.embedding_dropout = layers.Dropout(dropout, name="embedding_dropout")
         shared = {"dropout": dropout, "normalize_first": normalize_first}
         numbers = range(1, num_layers + 1)
@@ -184,7 +185,7 @@ class Transformer(Network):
     def _embedded(self, layer, ids, place, training):
         x = layer(ids)
         x = x * ops.cast(self.settings["dim"] ** 0.5, x.dtype)
-        x = x + self.positions(x, start_index=place)
+        x = x + ops.cast(self.positions(x, start_index=place), x.dtype)
         return self.embedding_dropout(x, training=training)
 
     def _logits(self, x):

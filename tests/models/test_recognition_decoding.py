@@ -74,7 +74,7 @@ def test_a_wide_beam_finds_the_best_of_all_labellings(log_probabilities):
 def test_where_time_is_over_the_greedy_answer_is_given(log_probabilities):
     wide = Beam(type="beam", beam_size=400)
     for seconds, whole in ((1000.0, True), (1e-9, False)):
-        limited = Beam(type="beam", beam_size=400, max_seconds=seconds)
+        limited = wide.model_copy(update={"max_seconds": seconds})
         ids, score, complete = decoding.beam(log_probabilities, LENGTHS, limited)
         if whole:
             expected = decoding.beam(log_probabilities, LENGTHS, wide)[:2]

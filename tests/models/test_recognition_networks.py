@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from penstock.models.speech.recognition import memory, networks
+from penstock.models.speech.recognition import activations, networks
 from penstock.models.speech.recognition.config import Config
 
 RECORDINGS = [
@@ -167,12 +167,12 @@ def test_memory_by_hand():
     spectrogram = 10 * (3 * 256 + 6 * 8)
     network = 4 * 5 * (4 * 4 + 2 * 6) + 5 * 2 * 5 * (2 * 3 + 4)
     expected = 8 * 3 * (spectrogram + network + 4 * 5 * IDS)
-    assert memory.activation_bytes(config(small), IDS, 3, 1280) == expected
+    assert activations.activation_bytes(config(small), IDS, 3, 1280) == expected
 
 
 def test_attention_takes_the_square_of_the_length():
     """Ten times the frames take ten times the memory, and of attention a hundred times."""
     long = NETWORKS["conformer"][0]
-    one, ten = (memory.activation_bytes(config(long), IDS, 1, n * 512) for n in (40, 400))
+    one, ten = (activations.activation_bytes(config(long), IDS, 1, n * 512) for n in (40, 400))
     scores = 8 * 2 * 3 * 2 * 40**2
     assert ten == 10 * (one - scores) + 100 * scores

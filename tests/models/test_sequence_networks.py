@@ -49,6 +49,20 @@ def network(request):
     return network
 
 
+def test_positions_are_exact_in_16_bits_too():
+    """sin(400) and cos(400), Vaswani et al. 2017, section 3.5: bfloat16 has 400 and then 402."""
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    try:
+        network = transformer()
+        network.build()
+    finally:
+        keras.config.set_dtype_policy("float32")
+    assert network.compute_dtype == "bfloat16"
+    place = network.positions(tf.zeros([1, 402, 8], tf.bfloat16))[0, 399:402, :2]
+    expected = [[np.sin(n), np.cos(n)] for n in (399, 400, 401)]
+    np.testing.assert_allclose(tf.cast(place, tf.float32), expected, atol=1e-3)
+
+
 @pytest.fixture(scope="module")
 def source():
     return tf.constant([[5, 6, 7, 8, 3], [8, 4, 0, 0, 0], [1, 0, 0, 0, 0]])

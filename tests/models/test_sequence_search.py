@@ -177,6 +177,20 @@ def test_when_the_time_is_up_there_is_an_answer_that_is_not_complete(source, bea
     assert found.scores.numpy().tolist() == [search.IMPOSSIBLE] * BATCH
 
 
+def test_what_the_clock_ends_in_the_middle_is_not_complete(source, monkeypatch):
+    """END stands among the finished ones from the first step on, and something better goes on."""
+    network = TableNetwork(seed=6, end=-1.0)
+    settings = {"beam_size": 4, "length_penalty": 0.0, "max_seconds": 1.5}
+    clock = itertools.count()
+    monkeypatch.setattr(search.tf, "timestamp", lambda: tf.constant(float(next(clock))))
+    found = search.beam(network, source, limits(), **settings)
+    monkeypatch.undo()
+    ends = search.beam(network, source, limits(), **{**settings, "max_seconds": 60.0})
+    is_same = [tokens_of(found, row) == tokens_of(ends, row) for row in range(BATCH)]
+    assert not all(is_same)
+    assert not any(c for c, same in zip(found.complete.numpy(), is_same, strict=True) if not same)
+
+
 def test_an_answer_ends_at_its_longest_length(source):
     network = TableNetwork(seed=5, end=-30.0)
     found = search.beam(

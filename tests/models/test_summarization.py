@@ -85,6 +85,11 @@ def test_baselines_stand_beside_the_model():
             ["It runs, e.g. at 3.5 knots.", "Does it?", "Yes!", "12 do."],
         ),
         ("Ein Satz. Über einen anderen.", ["Ein Satz.", "Über einen anderen."]),
+        ("Это т. е. так. Вот.", ["Это т. е. так.", "Вот."]),
+        (
+            "Hill et al. 2019 show it, see Fig. 2. So it is.",
+            ["Hill et al. 2019 show it, see Fig. 2.", "So it is."],
+        ),
         ("它转。它停！好", ["它转。", "它停！", "好"]),
         ("  \n\n ", []),
         ("", []),
@@ -112,8 +117,12 @@ def test_the_first_of_several_summaries_is_learned():
 
 
 def test_every_document_needs_its_summary():
+    optional = {"target": Text(optional=True)}
     with pytest.raises(ValueError, match="`target`, which some examples lack"):
-        Data(Config().prepare).target_features({"target": Text(optional=True)})
+        Data(Config().prepare).target_features(optional)
+    optional = {"target": Sequence(of=Text(), optional=True)}
+    with pytest.raises(ValueError, match=r"\{target: \{kind: sequence, of: \{kind: text\}\}\}"):
+        Data(Config().prepare).target_features(optional)
 
 
 def test_numbers_are_no_summaries():

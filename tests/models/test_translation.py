@@ -100,7 +100,7 @@ def test_signatures_name_settings_and_version():
         ({"model": {"type": "transformer", "dim": 30, "num_heads": 4}}, "must divide `dim`"),
         ({"prepare": {"vocabulary_size": 260}}, "greater than or equal to 261"),
         ({"decode": {"beam_size": 0}}, "greater than or equal to 1"),
-        ({"decode": {"max_seconds": 0}}, "greater than 0"),
+        ({"decode": {"max_seconds": 9}}, "greater than or equal to 10"),
         ({"model": {"type": "gru", "attention": "dot"}}, "'additive' or 'multiplicative'"),
     ],
 )

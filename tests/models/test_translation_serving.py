@@ -159,12 +159,13 @@ def test_explanations_are_maps_of_attention(task, signatures):
 
 
 def test_maps_of_attention_that_are_cut_say_what_is_left(task, signatures, monkeypatch):
-    monkeypatch.setattr(task_module, "MOST_MAPPED", 3)
+    monkeypatch.setattr(task_module, "MOST_SOURCE", 3)
+    monkeypatch.setattr(task_module, "MOST_TARGET", 2)
     state = State({"source": Text(), "target": Text()}, {"subwords": SUBWORDS})
     [found] = task.explain(signatures, {"source": np.array([b"three"], object)}, {}, state)
     assert found["attention"]["source"] == ["t", "h", "r", "…"]
     weights = np.array(found["attention"]["weights"])
-    assert weights.shape == (3, 4)
+    assert weights.shape == (2, 4)
     np.testing.assert_allclose(weights.sum(axis=1), 1.0, atol=1e-3)
 
 

@@ -40,6 +40,13 @@ def test_without_blanks_characters_are_compared():
     assert reference == [("犬", "lacking"), ("が座る", "")]
 
 
+@pytest.mark.parametrize("character", ["\N{GRINNING FACE}", "한국"], ids=["emoji", "Korean"])
+def test_wide_characters_alone_leave_words_as_they_are(character):
+    answer, reference = sentences.compared(f"a cat {character}", f"a car {character}")
+    assert [piece for piece in answer if piece[1]] == [("cat", "added")]
+    assert [piece for piece in reference if piece[1]] == [("car", "lacking")]
+
+
 @pytest.mark.parametrize(("answer", "reference"), [("", ""), ("a", ""), ("", "a b")])
 def test_nothing_is_compared_with_nothing(answer, reference):
     found = sentences.compared(answer, reference)

@@ -35,7 +35,7 @@ def of_row(row: dict) -> dict | None:
 
 def compared(hypothesis: str, reference: str) -> tuple[list, list]:
     """Both texts as (text, mark) pieces; see `of_row`."""
-    by_character = any(map(_is_wide, hypothesis + reference))
+    by_character = any(map(_is_written_together, hypothesis + reference))
     ours, theirs = (list(t) if by_character else t.split() for t in (hypothesis, reference))
     joint = "" if by_character else " "
     matcher = difflib.SequenceMatcher(None, ours, theirs, autojunk=False)
@@ -47,9 +47,10 @@ def compared(hypothesis: str, reference: str) -> tuple[list, list]:
     return _spaced(left, joint), _spaced(right, joint)
 
 
-def _is_wide(character: str) -> bool:
-    """Chinese, Japanese and Korean are compared by character: words are not set apart."""
-    return unicodedata.east_asian_width(character) in "WF"
+def _is_written_together(character: str) -> bool:
+    """Chinese and Japanese are compared by character: words are not set apart."""
+    scripts = ("CJK UNIFIED", "CJK COMPATIBILITY", "HIRAGANA", "KATAKANA", "HALFWIDTH KATAKANA")
+    return unicodedata.name(character, "").startswith(scripts)
 
 
 def _spaced(pieces, joint: str) -> list[tuple[str, str]]:

@@ -3,10 +3,10 @@
 import math
 from typing import Annotated, Literal
 
-from pydantic import Field, PositiveFloat, PositiveInt, model_validator
+from pydantic import Field, PositiveInt, model_validator
 
 from penstock.models.classification.config import Fraction
-from penstock.models.config import TaskConfig
+from penstock.models.config import LEAST_SECONDS, TaskConfig
 from penstock.models.speech.front_end.config import (
     Augment,
     Recording,
@@ -138,7 +138,7 @@ class Beam(Section):
 
     type: Literal["beam"]
     beam_size: Annotated[int, Field(ge=1, le=1000)] = 16
-    max_seconds: PositiveFloat = 60.0
+    max_seconds: Annotated[float, Field(ge=LEAST_SECONDS)] = 60.0
 
 
 class Config(TaskConfig):

@@ -13,7 +13,8 @@ def conformer(x, mask_of, config: Conformer):
     x = _subsampled(x, mask_of, config)
     mask = mask_of(x, config.frames_divisor)
     x = layers.Dense(config.dim, name="projection")(x)
-    positions = keras_hub.layers.SinePositionEncoding(name="positions")(x)
+    # In 16 bits frames that are far from the beginning could not be told apart.
+    positions = keras_hub.layers.SinePositionEncoding(name="positions", dtype="float32")(x)
     x = layers.Add(name="positioned")([x, positions])
     x = _dropped(x, config, "positioned")
     seen = AttentionMask(name="attention_mask")(mask)

@@ -48,7 +48,8 @@ class Data(Preparation):
         text = (
             f"A recording with a transcript must last at most `prepare.max_seconds` ({limit:g}), or its "
             "text would not fit what is left of it. Raise it, or leave such recordings out of the data "
-            "(sources of recordings have `max_seconds`, which sends them to the quarantine). "
+            "(sources of recordings have `max_seconds`, which sends them to the quarantine; strings of "
+            "`concatenated_recordings` are shorter with fewer `recordings_per_string`). "
             "Received, in seconds:"
         )
         check = tf.debugging.Assert(

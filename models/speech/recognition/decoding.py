@@ -25,12 +25,12 @@ def greedy(log_probabilities, frames):
     score = tf.reduce_sum(tf.where(is_frame, best, 0.0), axis=1)
     # The operation refuses a batch without any row.
     count = tf.shape(frames)[0]
-    logits, lengths = at_least_one(log_probabilities), tf.maximum(at_least_one(frames), 1)
+    logits, lengths = at_least_one_row(log_probabilities), tf.maximum(at_least_one_row(frames), 1)
     ids, _ = keras.ops.ctc_decode(logits, lengths, "greedy", mask_index=BLANK)
     return ids[0][:count], score
 
 
-def at_least_one(rows):
+def at_least_one_row(rows):
     """A batch of any shape [batch, ...]; an empty one becomes one row of zeros."""
     more = tf.cast(tf.shape(rows)[0] == 0, tf.int32)
     paddings = tf.pad([[0, more]], [[0, len(rows.shape) - 1], [0, 0]])

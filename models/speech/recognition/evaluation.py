@@ -8,6 +8,7 @@ import jiwer
 import numpy as np
 
 from penstock.models.by_length import by_length
+from penstock.models.text_columns import text_columns
 
 
 def example_columns(hypotheses: list[str], references: list[str]) -> dict[str, np.ndarray]:
@@ -26,8 +27,7 @@ def example_columns(hypotheses: list[str], references: list[str]) -> dict[str, n
     )
     words, characters = (np.reshape(x, (-1, 2)).astype(np.int64) for x in (words, characters))
     return {
-        "hypothesis": np.array(hypotheses, np.str_),
-        "reference": np.array(references, np.str_),
+        **text_columns(hypothesis=hypotheses, reference=references),
         "words": words[:, 0],
         "word_errors": words[:, 1],
         "characters": characters[:, 0],

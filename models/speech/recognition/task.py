@@ -18,9 +18,9 @@ from penstock.models import task
 from penstock.models.speech.front_end import augmentation
 from penstock.models.speech.front_end.waveforms import padded
 from penstock.models.speech.recognition import (
+    activations,
     decoding,
     evaluation,
-    memory,
     networks,
     transcripts,
 )
@@ -68,10 +68,10 @@ class Task(task.Task, Data):
         return "audio_seconds", {"inputs/waveforms": 1 / self.prepare.sample_rate_hz}
 
     def activation_bytes(self, batch_size, lengths, state):
-        """See `memory.py`."""
+        """See `activations.py`."""
         samples = lengths.get("inputs/waveforms", self.prepare.max_samples)
         num_ids = len(self._token_texts(state))
-        return memory.activation_bytes(self.config, num_ids, batch_size, samples)
+        return activations.activation_bytes(self.config, num_ids, batch_size, samples)
 
     def build(self, state):
         """Waveforms int16 [batch, samples], lengths int32 [batch] -> float32 logits [batch, frames,
@@ -141,7 +141,7 @@ class Task(task.Task, Data):
         lengths = tf.minimum(inputs["lengths"], longest)
         # A request without recordings is one that no spectrogram can be made of.
         fed = {"waveforms": padded(inputs["waveforms"]), "lengths": lengths}
-        fed = {name: decoding.at_least_one(rows) for name, rows in fed.items()}
+        fed = {name: decoding.at_least_one_row(rows) for name, rows in fed.items()}
         logits = model(fed, training=False)[: tf.shape(lengths)[0]]
         frames = -(-lengths // self.config.samples_per_frame)
         log_probabilities = tf.nn.log_softmax(tf.cast(logits, tf.float32))

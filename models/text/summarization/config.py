@@ -17,7 +17,8 @@ from penstock.pipelines.config import Config as Section
 class Prepare(TextPairPrepare):
     """As of every pair of texts; the target may be a list of texts.
 
-    Of several summaries of one document the first is learned, and all are references.
+    Of several summaries of one document the first is learned, and all are references. A summary of a
+    document that is longer than `max_source_tokens` is one of its beginning, and is complete as such.
     """
 
     max_source_tokens: Annotated[int, Field(ge=2)] = 400
@@ -45,4 +46,4 @@ class Config(TextPairConfig):
         return ("rouge_1", "rouge_2", "rouge_l", "complete", "lead/*", "random/*")
 
     def libraries(self) -> tuple[str, ...]:
-        return (*super().libraries(), "rouge-score")
+        return (*super().libraries(), "rouge-score", "nltk")

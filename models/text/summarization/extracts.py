@@ -1,15 +1,16 @@
 """Summaries that are sentences of the document: what a summary must be better than. Python only.
 
 A line of a document is a sentence, where it has several lines; else a sentence ends with a full stop, a
-question or an exclamation mark before a blank and a letter that is no small one, or with one of Chinese
-and Japanese.
+question or an exclamation mark before a blank and a digit or a letter that is no small one, or with one
+of Chinese and Japanese. What is abbreviated before a number ends none.
 """
 
 import random
 import re
 import zlib
 
-_END = re.compile(r"(?<=[.!?])\s+(?=[^\Wa-z])|(?<=[。！？])")
+_END = re.compile(r"(?<=[.!?])\s+(?=[^\W_])|(?<=[。！？])")
+_BEFORE_NUMBERS = ("al.", "Fig.", "Figs.", "Eq.", "Eqs.", "Sec.", "Tab.", "No.", "Nr.", "p.", "pp.")
 LONGEST_SENTENCE = 400
 """Characters of a sentence that count: what has no marks is no sentence, and slow to compare."""
 
@@ -17,8 +18,22 @@ LONGEST_SENTENCE = 400
 def sentences(document: str) -> list[str]:
     """The sentences of a document, without white space around them."""
     lines = [line.strip() for line in document.splitlines() if line.strip()]
-    found = lines if len(lines) > 1 else _END.split(lines[0]) if lines else []
+    found = lines if len(lines) > 1 else _divided(lines[0]) if lines else []
     return [sentence[:LONGEST_SENTENCE] for sentence in found if sentence]
+
+
+def _divided(line: str) -> list[str]:
+    ends = [end for end in _END.finditer(line) if _is_end(line[: end.start()], line[end.end() :])]
+    begins = [0, *(end.end() for end in ends)]
+    return [
+        line[b:e] for b, e in zip(begins, [*(end.start() for end in ends), len(line)], strict=True)
+    ]
+
+
+def _is_end(before: str, after: str) -> bool:
+    if after[:1].isdigit() and before.split()[-1].endswith(_BEFORE_NUMBERS):
+        return False
+    return not after[:1].islower()
 
 
 def lead(document: str, count: int) -> str:

@@ -5,9 +5,10 @@ measured by. A request carries one document for each example; the answer is its 
 """
 
 from penstock.models.by_length import by_length, words_of
-from penstock.models.sequence_to_sequence.task import TextToText, text_columns, texts
+from penstock.models.sequence_to_sequence.task import TextToText
 from penstock.models.text.summarization import evaluation
 from penstock.models.text.summarization.data import Data
+from penstock.models.text_columns import text_columns, texts
 
 
 class Task(TextToText, Data):
@@ -27,7 +28,7 @@ class Task(TextToText, Data):
         first = [several[0] if several else "" for several in references]
         lead = self.config.baselines.lead_sentences
         return {
-            **text_columns(source=documents, hypothesis=hypotheses, reference=first),
+            **text_columns(source=documents, hypothesis=hypotheses, reference=self.cased(first)),
             "complete": decoded["complete"],
             **evaluation.example_columns(documents, hypotheses, references, lead),
         }

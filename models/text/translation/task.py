@@ -5,9 +5,10 @@ translation is measured by. A request carries one text for each example; the ans
 """
 
 from penstock.models.by_length import by_length, words_of
-from penstock.models.sequence_to_sequence.task import TextToText, text_columns, texts
+from penstock.models.sequence_to_sequence.task import TextToText
 from penstock.models.text.translation import evaluation
 from penstock.models.text.translation.data import Data
+from penstock.models.text_columns import text_columns, texts
 
 
 class Task(TextToText, Data):
@@ -29,7 +30,7 @@ class Task(TextToText, Data):
             **text_columns(
                 source=texts(features[self.prepare.source_feature]),
                 hypothesis=hypotheses,
-                reference=references,
+                reference=self.cased(references),
             ),
             "complete": decoded["complete"],
             **self._metrics.example_columns(hypotheses, references),
