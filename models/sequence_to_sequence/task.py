@@ -8,6 +8,7 @@ is a text, its score, and whether it is complete.
 import math
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from penstock.models import task
@@ -23,7 +24,7 @@ from penstock.pipelines.transform.subwords import SPECIAL_TOKENS, unprintable
 SPARE_TOKENS = 10
 """That an answer may have beyond `decode.max_ratio`, so that a source of one word can have one of five."""
 MOST_SOURCE, MOST_TARGET = 29, 40
-"""Tokens in a map of attention. The report draws 30: of a longer source the last stands for the rest."""
+"""Tokens in a map of attention, of which the report draws 30; of a longer source one is the rest."""
 
 
 class TextToText(task.Task):
@@ -146,11 +147,10 @@ class TextToText(task.Task):
             source = texts(answer["source_tokens"][0].numpy())
             target = texts(answer["target_tokens"][0].numpy())
             target = [piece for piece in target if piece][:MOST_TARGET]
-            weights = answer["attention"][0].numpy()[: len(target), :MOST_SOURCE]
+            weights = answer["attention"][0].numpy()[: len(target)]
+            if len(source) > MOST_SOURCE:
+                source, weights = _most_looked_at(source, weights)
             rows = [[round(float(weight), 4) for weight in row] for row in weights]
-            if len(source) > MOST_SOURCE:  # what is left of the weights
-                source = [*source[:MOST_SOURCE], "…"]
-                rows = [[*row, round(max(0.0, 1.0 - sum(row)), 4)] for row in rows]
             found.append({"attention": {"source": source, "target": target, "weights": rows}})
         return found
 
@@ -167,6 +167,14 @@ class TextToText(task.Task):
         if config.beam_size == 1:
             return search.greedy(model, source, limits, **limit)
         return search.beam(model, source, limits, beam_size=config.beam_size, **limit)
+
+
+def _most_looked_at(source, weights):
+    """The tokens with the largest weights, in their order, and "…" for what is left of the weights."""
+    largest = weights.max(axis=0, initial=0.0)
+    shown = np.sort(np.argsort(-largest, kind="stable")[:MOST_SOURCE])
+    left = np.maximum(0.0, 1.0 - weights[:, shown].sum(axis=1, keepdims=True))
+    return [*(source[place] for place in shown), "…"], np.hstack([weights[:, shown], left])
 
 
 def _pieces(ids, subwords):

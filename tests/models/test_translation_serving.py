@@ -158,15 +158,23 @@ def test_explanations_are_maps_of_attention(task, signatures):
     assert len(found[1]["attention"]["source"]) == 12
 
 
-def test_maps_of_attention_that_are_cut_say_what_is_left(task, signatures, monkeypatch):
-    monkeypatch.setattr(task_module, "MOST_SOURCE", 3)
+def test_maps_of_long_sources_have_what_was_looked_at_most(task, monkeypatch):
+    """Of five tokens the second and the fourth have the largest weights; two rows of three are shown."""
+    monkeypatch.setattr(task_module, "MOST_SOURCE", 2)
     monkeypatch.setattr(task_module, "MOST_TARGET", 2)
-    state = State({"source": Text(), "target": Text()}, {"subwords": SUBWORDS})
-    [found] = task.explain(signatures, {"source": np.array([b"three"], object)}, {}, state)
-    assert found["attention"]["source"] == ["t", "h", "r", "…"]
-    weights = np.array(found["attention"]["weights"])
-    assert weights.shape == (2, 4)
-    np.testing.assert_allclose(weights.sum(axis=1), 1.0, atol=1e-3)
+    weights = [[0.1, 0.1, 0.1, 0.6, 0.1], [0.2, 0.5, 0.2, 0.1, 0.0], [0.0, 0.0, 1.0, 0.0, 0.0]]
+    answer = {
+        "source_tokens": tf.constant([list("abcde")]),
+        "target_tokens": tf.constant([["x", "y", "z", ""]]),
+        "attention": tf.constant([[*weights, [0.2] * 5]]),
+    }
+    features = {"source": np.array([b"abcde"], object)}
+    [found] = task.explain({"attention": lambda source: answer}, features, {}, None)
+    assert found["attention"]["source"] == ["b", "d", "…"]
+    assert found["attention"]["target"] == ["x", "y"]
+    np.testing.assert_allclose(
+        found["attention"]["weights"], [[0.1, 0.6, 0.3], [0.5, 0.1, 0.4]], atol=1e-4
+    )
 
 
 def test_no_ratio_is_too_large(task, monkeypatch):
