@@ -2,11 +2,20 @@
 
 import importlib.util
 import os
+import sys
 from pathlib import Path
 
 import pytest
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+
+@pytest.fixture(autouse=True)
+def restored_process():
+    """Ends op determinism, which a test may have begun: no other test could look at TensorFlow's clock."""
+    yield
+    if "penstock.tfx.training.placement" in sys.modules:
+        sys.modules["penstock.tfx.training.placement"].restore_process()
 
 
 @pytest.fixture(scope="session")

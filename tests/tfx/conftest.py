@@ -11,14 +11,6 @@ import pytest
 HERE = str(Path(__file__).parent)
 
 
-@pytest.fixture(autouse=True)
-def restored_process():
-    """Ends op determinism, which a test may have begun: no other test could look at TensorFlow's clock."""
-    yield
-    if "penstock.tfx.training.placement" in sys.modules:
-        sys.modules["penstock.tfx.training.placement"].restore_process()
-
-
 @pytest.fixture
 def toy(tmp_path, monkeypatch):
     """`toy(**changes)` runs the toy pipeline in a store of its own and returns the result."""
