@@ -2,6 +2,7 @@
 
 import json
 
+import keras
 import numpy as np
 import pytest
 
@@ -159,6 +160,20 @@ def test_the_longest_recording_has_so_many_frames():
     """10 s at 8 kHz are 80,000 samples: 625 hops of 128, and 312.5 times two of them."""
     assert config(DEEP_SPEECH).samples_per_frame == 256
     assert config(DEEP_SPEECH).max_frames == 313
+
+
+def test_positions_of_a_conformer_are_exact_in_16_bits_too():
+    """sin and cos of 400 and its neighbours: bfloat16 has 400 and then 402."""
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    try:
+        network = networks.build(config(NETWORKS["conformer"][0]), IDS)
+    finally:
+        keras.config.set_dtype_policy("float32")
+    assert network.compute_dtype == "bfloat16"
+    positions = network.get_layer("positions")
+    place = keras.ops.cast(positions(np.zeros((1, 402, 8), np.float32))[0, 399:402, :2], "float32")
+    expected = [[np.sin(n), np.cos(n)] for n in (399, 400, 401)]
+    np.testing.assert_allclose(place, expected, atol=1e-3)
 
 
 def test_memory_by_hand():

@@ -90,7 +90,12 @@ def test_baselines_stand_beside_the_model():
             "Hill et al. 2019 show it, see Fig. 2. So it is.",
             ["Hill et al. 2019 show it, see Fig. 2.", "So it is."],
         ),
+        (
+            "That is the final. 3 men own a ship. 2 do not. (Fig. 1) No.",
+            ["That is the final.", "3 men own a ship.", "2 do not. (Fig. 1) No."],
+        ),
         ("它转。它停！好", ["它转。", "它停！", "好"]),
+        ("它转。ok", ["它转。", "ok"]),
         ("  \n\n ", []),
         ("", []),
     ],

@@ -177,6 +177,15 @@ def test_maps_of_long_sources_have_what_was_looked_at_most(task, monkeypatch):
     )
 
 
+@pytest.mark.parametrize(("lowercase", "expected"), [(True, "ein hund"), (False, "Ein Hund")])
+def test_a_reference_is_compared_in_the_case_that_is_learned(lowercase, expected):
+    config = Config.model_validate({"prepare": {"lowercase": lowercase}})
+    decoded = {"text": np.array([b"ein hund"], object), "complete": np.array([True])}
+    features = {"source": np.array([b"A dog"], object), "target": np.array([b"Ein Hund"], object)}
+    found = Task(config).evaluate_batch(decoded, None, features, None)
+    assert found["reference"].tolist() == [expected]
+
+
 def test_no_ratio_is_too_large(task, monkeypatch):
     config = task.config.model_copy(update={"decode": Decode(max_ratio=1e9)})
     monkeypatch.setattr(task, "config", config)

@@ -95,20 +95,20 @@ def _row(row: dict, example: dict | None, said: dict | None) -> dict:
         for name, entry in row.items()
         if name not in SEEN_BY_NAME and not name.endswith("_id")
         if not answer or _says_something(name, entry)
-    ]
+    ][:MOST_FACTS]
     sound = example and example["sound"]
     return {
         "key": formats.label(row.get("key"), 60),
         "label": formats.label(row["label"]) if "label" in row else None,
         "predicted": formats.label(row["predicted"]) if "predicted" in row else None,
         "is_wrong": worst.is_wrong(row),
-        "facts": facts[:MOST_FACTS],
+        "facts": facts,
         "example": example,
         "texts": _marked(example, said),
         "sentences": answer,
         "attention": attention.section(said.get("attention")),
         "spoken": spoken.picture(said.get("times"), sound["seconds"]) if sound else None,
-        "described": _described(example, answer, facts[:MOST_FACTS]),
+        "described": _described(example, answer, facts),
     }
 
 

@@ -10,7 +10,7 @@ import re
 import zlib
 
 _END = re.compile(r"(?<=[.!?])\s+(?=[^\W_])|(?<=[。！？])")
-_BEFORE_NUMBERS = ("al.", "Fig.", "Figs.", "Eq.", "Eqs.", "Sec.", "Tab.", "No.", "Nr.", "p.", "pp.")
+_BEFORE_NUMBERS = {"al.", "Fig.", "Figs.", "Eq.", "Eqs.", "Sec.", "Tab.", "No.", "Nr.", "p.", "pp."}
 LONGEST_SENTENCE = 400
 """Characters of a sentence that count: what has no marks is no sentence, and slow to compare."""
 
@@ -23,17 +23,19 @@ def sentences(document: str) -> list[str]:
 
 
 def _divided(line: str) -> list[str]:
-    ends = [end for end in _END.finditer(line) if _is_end(line[: end.start()], line[end.end() :])]
+    ends = [end for end in _END.finditer(line) if not end[0] or _is_end(line, end)]
     begins = [0, *(end.end() for end in ends)]
     return [
         line[b:e] for b, e in zip(begins, [*(end.start() for end in ends), len(line)], strict=True)
     ]
 
 
-def _is_end(before: str, after: str) -> bool:
-    if after[:1].isdigit() and before.split()[-1].endswith(_BEFORE_NUMBERS):
-        return False
-    return not after[:1].islower()
+def _is_end(line: str, blank: re.Match) -> bool:
+    """Whether a sentence ends before this blank."""
+    last, following = line[: blank.start()].split()[-1], line[blank.end()]
+    if following.isdigit():
+        return last.lstrip("([") not in _BEFORE_NUMBERS
+    return not following.islower()
 
 
 def lead(document: str, count: int) -> str:
